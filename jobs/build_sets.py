@@ -1,0 +1,18 @@
+"""Build equivalence sets: python jobs/build_sets.py run_dir=runs/mine [key=value ...]"""
+
+from raymode.config import Config
+from raymode.job import main
+from raymode.rundir import open_run
+from raymode.stages import build_sets
+
+
+def work(config: Config) -> None:
+    open_run(config)
+    summary = build_sets(config)
+    for name, value in summary.items():
+        print(f"{name}: {value}")
+    print(f"sets: {config.sets_path}")
+
+
+if __name__ == "__main__":
+    main("Build equivalence sets: stream, normalise, dedupe, verify, cluster.", work)

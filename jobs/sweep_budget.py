@@ -1,0 +1,25 @@
+"""Buy prompts or responses? python jobs/sweep_budget.py run_dir=runs/laptop [key=value ...]"""
+
+from raymode.config import Config
+from raymode.job import main
+from raymode.report.sweep import print_cells, print_table, write_report
+from raymode.sweep.space import cells
+
+
+def work(config: Config) -> int:
+    if config.sweep.dry_run:
+        print_cells(cells(config))
+        return 0
+    from raymode.cluster import connect
+    from raymode.sweep.run import run_sweep
+
+    connect(config.ray)
+    rows = run_sweep(config)
+    figure, page, sentences = write_report(config, rows)
+    print_table(rows)
+    print("\n".join(["", *sentences, "", f"plot:   {figure}", f"report: {page}"]))
+    return int(any(row["status"] != "finished" for row in rows))
+
+
+if __name__ == "__main__":
+    main("Sweep P x K at equal budgets (and λ), fit the variance-budget law, plot it, recommend K.", work, needs_ray=False)

@@ -1,0 +1,40 @@
+"""Handing pieces of work to a few Ray actors: bounded, in any order, repeated when an actor dies."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import ray
+
+IN_FLIGHT = 2  # pieces per actor: one being worked on, one waiting
+
+
+def answers(
+    actor_class: type, arguments: Sequence[Any], options: Mapping[str, Any], actors: int, method: str, pieces: Mapping[int, Any]
+) -> Iterator[tuple[int, Any]]:
+    """Yield (number, result of `method` on the piece) as actors finish them; actors end with the iteration.
+
+    An actor that dies is started again by Ray with the same `arguments`, and its unanswered pieces are repeated. An
+    error raised by the method itself is raised here.
+    """
+    remote: Any = ray.remote(actor_class).options(max_restarts=-1, max_task_retries=3, **options)
+    pool = [remote.remote(*arguments) for _ in range(min(actors, len(pieces)))]
+    waiting = iter(pieces)
+    asked: dict[Any, tuple[int, Any]] = {}
+
+    def ask(actor: Any) -> None:
+        number = next(waiting, None)
+        if number is not None:
+            asked[getattr(actor, method).remote(pieces[number])] = (number, actor)
+
+    try:
+        for _ in range(IN_FLIGHT):
+            for actor in pool:
+                ask(actor)
+        while asked:
+            done, _ = ray.wait(list(asked), num_returns=1)
+            number, actor = asked.pop(done[0])
+            ask(actor)
+            yield number, ray.get(done[0])
+    finally:
+        for actor in pool:
+            ray.kill(actor)

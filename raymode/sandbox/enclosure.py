@@ -1,0 +1,175 @@
+"""How a zygote shuts itself in: the isolation of each level, in the order the kernel wants it.
+
+L4: namespaces with a private read-only root, Landlock, seccomp. L3: Landlock and seccomp.
+L2: seccomp that refuses every open. "unsafe": resource limits only.
+"""
+
+import os
+import resource
+import sys
+from dataclasses import dataclass, field
+
+from raymode.sandbox import isolation, seccomp
+from raymode.sandbox.isolation import READ_FILE, READ_FOLDER
+from raymode.sandbox.protocol import Setup
+
+MAX_FILES = 64
+_MIB = 1 << 20
+_STACK_SOFT = 512 * _MIB  # the hard limit stays infinite: a common idiom sets (n, RLIM_INFINITY)
+_SLACK_TASKS = 1000
+FIRST_KEPT = 3
+
+
+@dataclass
+class Enclosure:
+    """What entering left open for shutting in, and what the children need to know."""
+
+    level: str
+    private_user: bool
+    """Whether the zygote's user id is its own, so that the kernel counts only its tasks."""
+    readable: dict[int, int] = field(default_factory=dict)
+    """Open descriptor -> Landlock rights."""
+    kept: int = 0
+    """Descriptors FIRST_KEPT, ... that children keep: trees only reachable through them."""
+
+    @property
+    def other_tasks(self) -> int:
+        """Tasks of this user that are no threads of a program, for RLIMIT_NPROC."""
+        monitor_zygote_and_child = 3
+        if self.private_user:
+            return monitor_zygote_and_child
+        return _tasks_of_user() + _SLACK_TASKS  # a bound, not a quota: others of this user come and go
+
+
+def enter(setup: Setup) -> tuple[int, Enclosure]:
+    """Fork the zygote into its namespaces, files and user.
+
+    Returns (process id, _) in the parent, which stays outside, and (0, enclosure) in the zygote.
+    Raises OSError where this host does not allow the level.
+    """
+    is_root = os.geteuid() == 0
+    user = isolation.unprivileged_id(os.getpid()) if is_root else os.geteuid()
+    mounts_as_root = isolation.has_root()
+    enclosure = Enclosure(setup.level, private_user=(is_root or setup.level == "L4"))
+    if setup.level == "L4":
+        if is_root and not mounts_as_root:
+            isolation.become(user)
+        isolation.unshare_all(with_user=not mounts_as_root)
+    zygote = os.fork()
+    if zygote:
+        return zygote, enclosure
+    if setup.level == "L4":
+        _enter_private_root(setup)
+        if mounts_as_root:
+            isolation.leave_root(user)
+    elif setup.level != "unsafe":
+        _enter_host_root(setup, enclosure, user if is_root else None)
+    isolation.die_with_parent()
+    return 0, enclosure
+
+
+def _enter_private_root(setup: Setup) -> None:
+    moved = setup.trees | setup.libraries
+    isolation.build_root({inside: real for real, inside in moved.items()}, [_moved(p, moved) for p in setup.hidden])
+    _relocate(setup.trees)
+
+
+def _enter_host_root(setup: Setup, enclosure: Enclosure, user: int | None) -> None:
+    """Open what may be read, then leave root if we have it."""
+    os.chdir("/")
+    trees = {tree: _open(tree) for tree in setup.trees}
+    if setup.level == "L3":
+        for tree, descriptor in trees.items():
+            # Names of the whole tree may be listed (importing needs it), contents of `hidden` not read.
+            enclosure.readable[descriptor] = READ_FOLDER
+            for entry in os.scandir(tree):
+                if entry.path not in setup.hidden:
+                    rights = READ_FILE | READ_FOLDER if entry.is_dir() else READ_FILE
+                    enclosure.readable[_open(entry.path)] = rights
+        enclosure.readable |= {_open(path): READ_FILE for path in setup.libraries}
+    if user is not None:
+        isolation.become(user)
+        if not all(os.access(tree, os.R_OK) for tree in trees):
+            _keep(enclosure, trees)
+
+
+def _keep(enclosure: Enclosure, trees: dict[str, int]) -> None:
+    """Reach trees the new user cannot walk to (say, below /root) through open descriptors."""
+    moved = {}
+    for number, (tree, descriptor) in enumerate(trees.items(), FIRST_KEPT):
+        if descriptor != number:
+            os.dup2(descriptor, number)
+        moved[tree] = f"/proc/self/fd/{number}"
+    enclosure.kept = len(moved)
+    _relocate(moved)
+
+
+def _open(path: str) -> int:
+    return os.open(path, os.O_PATH | os.O_CLOEXEC)
+
+
+def _moved(path: str, moved: dict[str, str]) -> str:
+    for old, place in moved.items():
+        if path == old or path.startswith(old + "/"):
+            return place + path.removeprefix(old)
+    return path
+
+
+def _relocate(moved: dict[str, str]) -> None:
+    """Make everything already imported say it came from where the library now lies."""
+    sys.path[:] = [_moved(path, moved) for path in sys.path if path.startswith(tuple(moved))]
+    sys.prefix = sys.base_prefix = sys.exec_prefix = sys.base_exec_prefix = "/usr"
+    sys.executable = ""
+    sys._stdlib_dir = _moved(sys._stdlib_dir, moved)  # type: ignore[attr-defined]
+    sys.path_importer_cache.clear()
+    for module in list(sys.modules.values()):
+        for name in ("__file__", "__cached__"):
+            if isinstance(getattr(module, name, None), str):
+                setattr(module, name, _moved(getattr(module, name), moved))
+        if hasattr(module, "__path__"):
+            module.__path__ = [_moved(path, moved) for path in module.__path__]
+
+
+def shut_in(enclosure: Enclosure) -> seccomp.Filter | None:
+    """Give up every right that serving does not need, for ever.
+
+    Returns the filter each child still has to load; None at level "unsafe".
+    """
+    if enclosure.level == "unsafe":
+        _limit_zygote()
+        return None
+    isolation.drop_capabilities()
+    if enclosure.level == "L4":
+        enclosure.readable = {_open("/"): READ_FILE | READ_FOLDER}
+    if enclosure.level in ("L4", "L3"):
+        isolation.restrict_files(enclosure.readable)
+    for descriptor in enclosure.readable:
+        if descriptor >= FIRST_KEPT + enclosure.kept:
+            os.close(descriptor)
+    _limit_zygote()
+    instructions, own_pid = seccomp.program_filter()
+    seccomp.Filter(seccomp.base_filter(may_open=enclosure.level != "L2")).load()
+    return seccomp.Filter(instructions, own_pid)
+
+
+def _limit_zygote() -> None:
+    """Set the limits that are the same for every program."""
+    for name, value in (
+        ("CORE", 0), ("MEMLOCK", 0), ("MSGQUEUE", 0), ("NICE", 0), ("RTPRIO", 0), ("SIGPENDING", 256),
+        ("NOFILE", MAX_FILES),
+    ):  # fmt: skip
+        resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, value))
+    resource.setrlimit(resource.RLIMIT_STACK, (_STACK_SOFT, resource.RLIM_INFINITY))
+
+
+def _tasks_of_user() -> int:
+    """Threads of all processes of this user that /proc shows."""
+    user, count = os.getuid(), 0
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                if os.stat(f"/proc/{name}").st_uid == user:
+                    count += len(os.listdir(f"/proc/{name}/task"))
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # it ended meanwhile
+    return count

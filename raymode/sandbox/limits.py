@@ -1,0 +1,51 @@
+"""What a program may use, and what it is tested on."""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+MIN_WALL_S = 10.0
+WALL_PER_CPU = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of one test; every test starts with fresh ones. Raises ValueError on impossible values."""
+
+    cpu_s: float = 2.0
+    """CPU seconds (user + system, all threads); decides TLE."""
+    wall_s: float | None = None
+    """Seconds on the clock, a backstop against sleeping; None means 20 × cpu_s, at least 10."""
+    memory_mb: int = 512
+    """Peak resident memory in MiB; decides MLE."""
+    output_mb: int = 16
+    """Size in MiB of standard output, and of standard error; decides OLE."""
+    threads: int = 16
+    """Threads beside the main one; starting more fails inside the program."""
+
+    def __post_init__(self) -> None:
+        for name in ("cpu_s", "memory_mb", "output_mb"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise ValueError(f"limits.{name}: {value!r} is not a positive number")
+        if self.wall_s is not None and not self.wall_s > 0:
+            raise ValueError(f"limits.wall_s: {self.wall_s!r} is not a positive number or None")
+        if self.threads < 0:
+            raise ValueError(f"limits.threads: {self.threads!r} is negative")
+
+    @property
+    def effective_wall_s(self) -> float:
+        """The wall limit with None resolved, in seconds."""
+        if self.wall_s is not None:
+            return self.wall_s
+        return max(MIN_WALL_S, WALL_PER_CPU * self.cpu_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """What a program reads from standard input, and what it should print."""
+
+    __test__: ClassVar[bool] = False  # keeps pytest from collecting this class
+
+    input: str
+    output: str

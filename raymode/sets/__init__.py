@@ -1,0 +1,1 @@
+"""Raw solutions to verified, clustered equivalence sets."""

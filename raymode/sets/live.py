@@ -1,0 +1,242 @@
+"""Which statements of a program can matter: features are taken from these alone.
+
+Marks from what has an effect (printing, returning, raising, unknown calls) backwards to what it
+uses. Not marked are unreachable statements, functions that nothing calls, and values that nothing
+reads, as long as computing them has no effect of its own. What is not understood is live.
+"""
+
+import ast
+from collections import defaultdict
+
+from raymode.sets.library import EXITS, MUTATIONS, PURE_BUILTINS, PURE_METHODS, PURE_MODULES
+from raymode.sets.names import Binding, Names, Scope
+from raymode.sets.syntax import (
+    DEFINITIONS,
+    LOOPS,
+    blocks,
+    header,
+    object_path,
+    stored_names,
+    truth,
+)
+
+_CONTAINERS = (
+    *(ast.List, ast.Dict, ast.Set, ast.ListComp, ast.SetComp, ast.DictComp),
+    *(ast.BinOp, ast.Call),  # [0] * n, deque()
+)
+
+
+def live_statements(tree: ast.Module, names: Names) -> set[ast.stmt]:
+    """Return the statements of `tree` that can matter, compound statements included."""
+    return _Marker(tree, names).live
+
+
+class _Place:
+    """Where a statement stands: its scope, the statement around it, what owns it."""
+
+    __slots__ = ("loop", "owner", "parent", "scope")
+
+    def __init__(
+        self, scope: Scope, parent: ast.stmt | None, owner: ast.stmt | None, loop: ast.stmt | None
+    ) -> None:
+        self.scope, self.parent, self.owner, self.loop = scope, parent, owner, loop
+
+
+class _Marker:
+    def __init__(self, tree: ast.Module, names: Names) -> None:
+        self.live: set[ast.stmt] = set()
+        self._names = names
+        self._places: dict[ast.stmt, _Place] = {}
+        self._roots: dict[ast.stmt | None, list[ast.stmt]] = defaultdict(list)
+        self._definers: dict[Binding, list[ast.stmt]] = defaultdict(list)
+        self._methods: dict[str, list[ast.stmt]] = defaultdict(list)
+        self._jumps: dict[ast.stmt | None, list[ast.stmt]] = defaultdict(list)
+        self._waiting: dict[ast.stmt, list[ast.stmt]] = defaultdict(list)
+        self._queue: list[ast.stmt] = []
+        self._collect(tree)
+        self._fresh = self._fresh_containers()
+        for statement, place in self._places.items():
+            self._classify(statement, place)
+        # A file that only defines things is a library: whoever imports it may use them all.
+        definitions = [node for node in tree.body if isinstance(node, DEFINITIONS)]
+        self._queue.extend(self._roots[None] or definitions)
+        if not self._roots[None]:
+            for methods in self._methods.values():
+                self._queue.extend(methods)
+        while self._queue:
+            self._mark(self._queue.pop())
+
+    def _collect(self, tree: ast.Module) -> None:
+        """Find the place of every reachable statement."""
+        start = _Place(self._names.scopes[tree], None, None, None)
+        stack = [(tree.body, start)]
+        while stack:
+            block, place = stack.pop()
+            for statement in block:
+                self._places[statement] = place
+                stack.extend((inner, self._inside(statement, place)) for inner in blocks(statement))
+                if self._leaves(statement, place.scope):
+                    break
+        self._definitions()
+
+    def _inside(self, statement: ast.stmt, place: _Place) -> _Place:
+        if isinstance(statement, DEFINITIONS):
+            return _Place(self._names.scopes[statement], statement, statement, None)
+        loop = statement if isinstance(statement, LOOPS) else place.loop
+        return _Place(place.scope, statement, place.owner, loop)
+
+    def _leaves(self, statement: ast.stmt, scope: Scope) -> bool:
+        if isinstance(statement, ast.Return | ast.Raise | ast.Break | ast.Continue):
+            return True
+        if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
+            return object_path(statement.value.func, scope) in EXITS
+        return False
+
+    def _definitions(self) -> None:
+        """Note which statements give each name its value."""
+        for statement, place in self._places.items():
+            for name in stored_names(statement):
+                binding = place.scope.resolve(name)
+                if binding is not None:
+                    self._definers[binding].append(statement)
+
+    def _classify(self, statement: ast.stmt, place: _Place) -> None:
+        """File `statement` under what makes it live."""
+        if isinstance(statement, ast.Break | ast.Continue):
+            self._jumps[place.loop].append(statement)
+        elif isinstance(statement, DEFINITIONS):
+            self._classify_definition(statement, place)
+        elif (binding := self._mutated(statement, place.scope)) is not None:
+            self._definers[binding].append(statement)
+        elif place.scope.kind == "class" or self._has_effect(statement, place.scope):
+            self._roots[place.owner].append(statement)
+
+    def _classify_definition(
+        self, statement: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, place: _Place
+    ) -> None:
+        if place.scope.kind != "class":
+            return
+        owner = place.owner
+        assert isinstance(owner, ast.ClassDef)
+        special = statement.name.startswith("__") and statement.name.endswith("__")
+        if special or owner.bases or owner.decorator_list or isinstance(statement, ast.ClassDef):
+            self._roots[owner].append(statement)
+        else:
+            self._methods[statement.name].append(statement)
+
+    def _mutated(self, statement: ast.stmt, scope: Scope) -> Binding | None:
+        """Return the local container that `statement` changes, if it does nothing else."""
+        target: ast.expr | None = None
+        rest: list[ast.expr] = []
+        if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
+            function = statement.value.func
+            if isinstance(function, ast.Attribute) and function.attr in MUTATIONS:
+                target = function.value
+                rest = [*statement.value.args, *(word.value for word in statement.value.keywords)]
+        elif isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+            target, rest = _subscripted(statement.targets[0], [statement.value])
+        elif isinstance(statement, ast.AugAssign):
+            target, rest = _subscripted(statement.target, [statement.value])
+        binding = scope.resolve(target.id) if isinstance(target, ast.Name) else None
+        if binding is None or binding not in self._fresh:
+            return None
+        return None if any(self._effective(part, scope) for part in rest) else binding
+
+    def _fresh_containers(self) -> set[Binding]:
+        """Return the names whose every value is a container made on the spot."""
+        given = {
+            scope.bound[name] for scope in self._names.scopes.values() for name in scope.parameters
+        }
+        return {
+            binding
+            for binding, definers in self._definers.items()
+            if binding not in given and all(_makes_container(item) for item in definers)
+        }
+
+    def _has_effect(self, statement: ast.stmt, scope: Scope) -> bool:
+        match statement:
+            case ast.Return() | ast.Raise():
+                return True
+            case ast.Assert():
+                return truth(statement.test) is not True
+            case ast.Delete():
+                return not all(isinstance(target, ast.Name) for target in statement.targets)
+            case ast.Assign():
+                unusual = not all(_only_names(target) for target in statement.targets)
+            case ast.AugAssign() | ast.AnnAssign():
+                unusual = not isinstance(statement.target, ast.Name)
+            case ast.For() | ast.AsyncFor():
+                unusual = not _only_names(statement.target)
+            case _:
+                unusual = False
+        return unusual or any(self._effective(part, scope) for part in header(statement))
+
+    def _effective(self, node: ast.AST, scope: Scope) -> bool:
+        for part in ast.walk(node):
+            if isinstance(part, ast.Yield | ast.YieldFrom | ast.Await | ast.NamedExpr):
+                return True
+            if isinstance(part, ast.Call) and not self._is_pure(part.func, scope):
+                return True
+        return False
+
+    def _is_pure(self, function: ast.expr, scope: Scope) -> bool:
+        path = object_path(function, scope)
+        if path is not None:
+            return path in PURE_BUILTINS or path.partition(".")[0] in PURE_MODULES
+        return isinstance(function, ast.Attribute) and function.attr in PURE_METHODS
+
+    def _mark(self, statement: ast.stmt) -> None:
+        if statement in self.live or statement not in self._places:
+            return
+        place = self._places[statement]
+        if place.owner is not None and place.owner not in self.live:
+            self._waiting[place.owner].append(statement)
+            return
+        self.live.add(statement)
+        if place.parent is not None:
+            self._queue.append(place.parent)
+        for part in header(statement):
+            self._use(part, place.scope)
+        if isinstance(statement, LOOPS):
+            self._queue.extend(self._jumps[statement])
+        if isinstance(statement, DEFINITIONS):
+            self._queue.extend(self._roots[statement])
+            self._queue.extend(self._waiting.pop(statement, []))
+
+    def _use(self, node: ast.AST, scope: Scope) -> None:
+        """Queue whatever gives a value to the names that `node` reads."""
+        stack = [(node, scope)]
+        while stack:
+            part, here = stack.pop()
+            here = self._names.scopes.get(part, here)
+            if isinstance(part, ast.Name):
+                binding = here.resolve(part.id)
+                if binding is not None and isinstance(part.ctx, ast.Load):
+                    self._queue.extend(self._definers[binding])
+            elif isinstance(part, ast.Attribute):
+                self._queue.extend(self._methods[part.attr])
+            stack.extend((child, here) for child in ast.iter_child_nodes(part))
+
+
+def _subscripted(target: ast.expr, rest: list[ast.expr]) -> tuple[ast.expr | None, list[ast.expr]]:
+    """Return the container and the other parts of a store such as `table[i][j] = value`."""
+    if not isinstance(target, ast.Subscript):
+        return None, []
+    base: ast.expr = target
+    while isinstance(base, ast.Subscript):
+        rest = [*rest, base.slice]
+        base = base.value
+    return base, rest
+
+
+def _makes_container(statement: ast.stmt) -> bool:
+    if not isinstance(statement, ast.Assign):
+        return False
+    plain = all(isinstance(target, ast.Name) for target in statement.targets)
+    return plain and isinstance(statement.value, _CONTAINERS)
+
+
+def _only_names(target: ast.expr) -> bool:
+    if isinstance(target, ast.Tuple | ast.List):
+        return all(_only_names(part) for part in target.elts)
+    return isinstance(target.value if isinstance(target, ast.Starred) else target, ast.Name)

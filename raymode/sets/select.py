@@ -1,0 +1,101 @@
+"""Which prompts and which of their responses are trained on: seeded, nested, unbiased.
+
+Everything is ranked by a number that derives from the seed and the row's own id. So a larger P or K
+adds to a smaller one, every response is as likely as any other to be among the first K (random
+K-of-N selection is unbiased), and neither the order of the tables nor the other problems matter.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from raymode.errors import DataError
+from raymode.seed import derive_seed
+
+Row = Mapping[str, Any]
+
+ACCEPTED = frozenset({"AC", "reference"})
+
+
+def order_responses(problem_id: str, solution_ids: Iterable[str], seed: int) -> list[str]:
+    """Return the ids in random order; the first K are the responses kept of N."""
+    return sorted(
+        solution_ids, key=lambda name: (derive_seed(seed, "responses", problem_id, name), name)
+    )
+
+
+def order_prompts(problem_ids: Iterable[str], seed: int) -> list[str]:
+    """Return the ids in random order; the first P are the prompts kept."""
+    return sorted(problem_ids, key=lambda name: (derive_seed(seed, "prompts", name), name))
+
+
+def select_groups(
+    problems: Iterable[Row],
+    solutions: Iterable[Row],
+    *,
+    prompts: int | None,
+    responses: int,
+    seed: int,
+    minimum_responses: int = 0,
+) -> list[dict[str, Any]]:
+    """Return the rows of table `groups`: P prompts of split "train" with K responses each.
+
+    prompts: P; None or 0 is all that have enough responses. responses: K, at least 1.
+    minimum_responses: accepted solutions a problem needs to be chosen from; never less than K, so a
+    sweep over K that gives its largest K here draws all its prompts from the same problems.
+    Raises DataError if there are fewer such problems than `prompts`, or none.
+    """
+    if responses < 1:
+        raise DataError(f"train.responses={responses}: a group needs at least 1 response")
+    needed = max(minimum_responses, responses)
+    by_problem = _accepted(solutions)
+    trainable = {
+        str(problem["problem_id"]): problem
+        for problem in problems
+        if problem["split"] == "train" and len(by_problem[str(problem["problem_id"])]) >= needed
+    }
+    key = "minimum_responses" if minimum_responses > responses else "responses"
+    _check_enough(len(trainable), prompts, needed, key)
+    chosen = order_prompts(trainable, seed)[: prompts or None]
+    return [
+        row
+        for rank, name in enumerate(chosen)
+        for row in _group(rank, trainable[name], by_problem[name], responses, seed)
+    ]
+
+
+def _accepted(solutions: Iterable[Row]) -> dict[str, dict[str, Row]]:
+    """Return problem id -> solution id -> row of the accepted solutions."""
+    found: dict[str, dict[str, Row]] = defaultdict(dict)
+    for solution in solutions:
+        if solution["verdict"] in ACCEPTED:
+            found[str(solution["problem_id"])][str(solution["solution_id"])] = solution
+    return found
+
+
+def _check_enough(available: int, prompts: int | None, needed: int, key: str) -> None:
+    if available and available >= (prompts or 0):
+        return
+    lower = f"train.{key}" if not available else f"train.prompts or train.{key}"
+    raise DataError(
+        f"groups: {available} training problems have at least {needed} accepted solutions, "
+        f"{prompts or 'at least 1'} asked for; lower {lower}"
+    )
+
+
+def _group(
+    rank: int, problem: Row, accepted: Mapping[str, Row], responses: int, seed: int
+) -> list[dict[str, Any]]:
+    name = str(problem["problem_id"])
+    return [
+        {
+            "prompt_rank": rank,
+            "problem_id": name,
+            "prompt": problem["prompt"],
+            "response_rank": place,
+            "solution_id": solution_id,
+            "response": accepted[solution_id]["code"],
+            "cluster_id": accepted[solution_id]["cluster_id"],
+        }
+        for place, solution_id in enumerate(order_responses(name, accepted, seed)[:responses])
+    ]

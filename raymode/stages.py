@@ -1,0 +1,150 @@
+"""The road: sets -> train -> sample -> score, each stage a function of the configuration and a run directory.
+
+A stage reads tables from storage and writes tables to storage; a finished one is skipped. The rooms do the work, this
+module only hands each its inputs. Every stage expects a connected Ray cluster.
+"""
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from raymode.config import Config, fingerprint, to_dict
+from raymode.errors import DataError, StorageError
+from raymode.rundir import finish, finished, open_run, run_id
+from raymode.seed import derive_seed
+from raymode.store import Store
+
+HELDOUT_SPLITS = ("heldout_parameters", "heldout_families")
+HELDOUT_RESPONSES = 6  # responses of a held-out problem whose log-probability is measured
+
+
+def build_sets(config: Config) -> dict[str, Any]:
+    """Build the set tables and return their summary."""
+    from raymode.sets.build import build_sets as build
+
+    return build(config)
+
+
+def train(config: Config) -> dict[str, Any]:
+    """Select groups, train on them, and return the summary; writes `checkpoint`, `metrics.jsonl`, `heldout.parquet`."""
+    store = open_run(config)
+    done = finished(store, "train", config)
+    if done is not None:
+        return done
+    started = time.monotonic()
+    from raymode.train.run import fit
+
+    groups, heldout = _select(config)
+    store.write_rows("groups.parquet", "groups", groups)
+    store.write_rows("heldout_groups.parquet", "groups", heldout)
+    base = prepare_base(config)
+    fit(config, store, base)
+    prompts = len({row["problem_id"] for row in groups})
+    summary = {"prompts": prompts, "responses": config.train.responses, "wall_s": time.monotonic() - started}
+    return finish(store, "train", config, summary)
+
+
+def sample(config: Config) -> dict[str, Any]:
+    """Draw completions of the held-out prompts and return the summary; writes `completions`."""
+    store = open_run(config)
+    done = finished(store, "sample", config)
+    if done is not None:
+        return done
+    started = time.monotonic()
+    from raymode.sample.pool import Weights, sample_all
+    from raymode.sample.prompts import make_requests
+
+    directory = Store(config.sample.checkpoint) if config.sample.checkpoint else store.child("checkpoint")
+    if not directory.exists("manifest.json"):
+        raise StorageError(f"{directory.url}: holds no finished checkpoint; run jobs/train.py first")
+    weights = Weights(directory.url, directory.read_json("manifest.json")["content"])
+    seed = derive_seed(config.seed, "sample", config.train.seed)
+    requests = make_requests(heldout_problems(config), config.sample.completions, seed)
+    sample_all(requests, weights, config.sample, store, run_id(config))
+    summary = {"completions": len(requests), "weights": weights.content, "wall_s": time.monotonic() - started}
+    return finish(store, "sample", config, summary)
+
+
+def score(config: Config) -> dict[str, Any]:
+    """Verify and score the completions and return the summary; writes `judged` and `scores.parquet`."""
+    store = open_run(config)
+    done = finished(store, "score", config)
+    if done is not None:
+        return done
+    started = time.monotonic()
+    from raymode.measure.score import judge_completions, score_table
+
+    completions = store.rows("completions")
+    problems = {row["problem_id"]: row for row in heldout_problems(config)}
+    judged = judge_completions(completions, problems, config, store)
+    solutions = Store(config.sets_path).rows("solutions", ["problem_id", "verdict", "cluster_id"])
+    store.write_table("scores.parquet", score_table(completions, judged, problems, solutions, config, run_id(config)))
+    return finish(store, "score", config, {"problems": len(problems), "wall_s": time.monotonic() - started})
+
+
+def heldout_problems(config: Config) -> list[dict[str, Any]]:
+    """Return the problems to sample, in a seeded order per split, `sample.problems` of each split."""
+    from raymode.sets.select import order_prompts
+
+    rows = {row["problem_id"]: row for row in set_table(config, "problems").to_pylist()}
+    chosen = []
+    for split in config.sample.splits:
+        names = [name for name, row in rows.items() if row["split"] == split]
+        if not names:
+            raise DataError(f"sample.splits: no problem of {config.sets_path} is in split {split!r}")
+        chosen += order_prompts(names, config.seed)[: config.sample.problems or None]
+    return [rows[name] for name in chosen]
+
+
+def prepare_base(config: Config) -> str:
+    """Return where the model to start from is: `model.name`, or the tiny one, made once per seed for all trials.
+
+    `model.name` may be a directory or a hub id; a hub id is fetched by transformers on each worker.
+    """
+    if config.model.name:
+        return config.model.name
+    from raymode.train.base import make_base
+
+    name = f"base/{fingerprint([to_dict(config.model), config.train.max_tokens, config.train.seed, config.seed])}"
+    sets = Store(config.sets_path)
+    if not sets.exists(f"{name}/manifest.json"):
+        problems, solutions = set_table(config, "problems"), set_table(config, "solutions")
+        train_ids = {row["problem_id"] for row in problems.to_pylist() if row["split"] == "train"}
+        texts = [row["prompt"] for row in problems.to_pylist() if row["problem_id"] in train_ids]
+        texts += [row["code"] for row in solutions.to_pylist() if row["problem_id"] in train_ids and row["verdict"] == "AC"]
+        seed = derive_seed(config.seed, "base", config.train.seed)
+        with tempfile.TemporaryDirectory() as directory:
+            make_base(texts, config.model, config.train.max_tokens, seed, Path(directory))
+            sets.upload(Path(directory), name)
+    return f"{sets.url}/{name}"
+
+
+def set_table(config: Config, name: str) -> pa.Table:
+    """Return a table of the finished sets; StorageError if they are not finished."""
+    sets = Store(config.sets_path)
+    if not sets.exists("manifest.json"):
+        raise StorageError(f"{sets.url}: holds no finished sets; run jobs/build_sets.py first, or set sets.path")
+    return sets.read_table(name)
+
+
+def _select(config: Config) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the rows of the training groups and of the held-out groups."""
+    from raymode.sets.select import select_groups
+
+    problems = set_table(config, "problems").to_pylist()
+    solutions = set_table(config, "solutions").to_pylist()
+    settings = config.train
+    groups = select_groups(
+        problems,
+        solutions,
+        prompts=settings.prompts or None,
+        responses=settings.responses,
+        seed=derive_seed(config.seed, "select", settings.seed),
+        minimum_responses=settings.minimum_responses,
+    )
+    heldout = [{**row, "split": "train"} for row in problems if row["split"] in HELDOUT_SPLITS]
+    rows = select_groups(heldout, solutions, prompts=None, responses=HELDOUT_RESPONSES, seed=config.seed) if heldout else []
+    return groups, rows

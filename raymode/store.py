@@ -1,0 +1,202 @@
+"""Run directories and tables on local disk, S3 or GCS, through pyarrow.fs.
+
+A file either stands whole under its name or does not stand there: local writes go to a temporary name and are
+renamed; an object store shows an object only when its upload is complete. A directory (a checkpoint, a table of
+many parts) counts as whole once its `manifest.json` is there, which is written last.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+
+from raymode.errors import StorageError
+from raymode.schema import table_of
+
+CONNECT_SECONDS = 3.0
+REQUEST_SECONDS = 30.0
+
+
+class Store:
+    """A directory somewhere: local path, `s3://bucket/prefix` or `gs://bucket/prefix`."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/") or "/"
+        self.filesystem, self.root = _open_filesystem(self.url)
+        self.is_local = isinstance(self.filesystem, pafs.LocalFileSystem)
+
+    def __reduce__(self) -> tuple[type["Store"], tuple[str]]:
+        """Pickle as the URL: file systems hold threads and connections, Ray workers open their own."""
+        return Store, (self.url,)
+
+    def path(self, name: str = "") -> str:
+        """Return the path of `name` inside the file system (no scheme)."""
+        return f"{self.root}/{name}" if name else self.root
+
+    def child(self, name: str) -> "Store":
+        """Return the store one directory below."""
+        return Store(f"{self.url}/{name}")
+
+    def probe(self) -> None:
+        """Write, read back and delete a small file; StorageError in one line if that fails."""
+        name, mark = f".probe-{secrets.token_hex(8)}", secrets.token_bytes(16)
+        try:
+            self.write_bytes(name, mark)
+            intact = self.read_bytes(name) == mark
+            self.filesystem.delete_file(self.path(name))
+        except OSError as error:
+            raise StorageError(f"run_dir {self.url}: cannot be written ({_short(error)}); choose another run_dir") from error
+        if not intact:
+            raise StorageError(f"run_dir {self.url}: a file read back differs from what was written")
+
+    def exists(self, name: str) -> bool:
+        """Return whether `name` is there as a file or directory."""
+        return bool(self.filesystem.get_file_info(self.path(name)).type != pafs.FileType.NotFound)
+
+    def names(self, directory: str = "") -> list[str]:
+        """Return the sorted names directly inside `directory`; empty if it does not exist."""
+        selector = pafs.FileSelector(self.path(directory), allow_not_found=True)
+        return sorted(info.base_name for info in self.filesystem.get_file_info(selector) if not _hidden(info.base_name))
+
+    def read_bytes(self, name: str) -> bytes:
+        """Return the content of a file; StorageError if it is not there."""
+        try:
+            with self.filesystem.open_input_file(self.path(name)) as stream:
+                return bytes(stream.read())
+        except FileNotFoundError as error:
+            raise StorageError(f"{self.url}/{name}: there is no such file") from error
+
+    def write_bytes(self, name: str, data: bytes) -> None:
+        """Write a file so that a reader sees the old content or the new one, never a part."""
+        with self._atomic(name) as target, self.filesystem.open_output_stream(target) as stream:
+            stream.write(data)
+
+    def read_json(self, name: str) -> Any:
+        """Return a JSON file's value."""
+        return json.loads(self.read_bytes(name))
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Write a value as indented JSON, atomically."""
+        self.write_bytes(name, (json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n").encode())
+
+    def write_rows(self, name: str, table: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Write `rows` as Parquet file `name` under the schema of table `table`."""
+        self.write_table(name, table_of(table, rows))
+
+    def write_table(self, name: str, table: pa.Table) -> None:
+        """Write an Arrow table as Parquet file `name`, atomically and with reproducible bytes."""
+        with self._atomic(name) as target, self.filesystem.open_output_stream(target) as stream:
+            pq.write_table(table, stream, compression="zstd", row_group_size=4096)
+
+    def read_table(self, name: str, columns: list[str] | None = None) -> pa.Table:
+        """Return a Parquet file, or all parts of a directory `name` in order, as one table."""
+        files = [name] if name.endswith(".parquet") else [f"{name}/{part}" for part in self.names(name)]
+        files = [file for file in files if file.endswith(".parquet")]
+        if not files:
+            raise StorageError(f"{self.url}/{name}: there is no such table")
+        return pa.concat_tables([self._read_parquet(file, columns) for file in files])
+
+    def rows(self, name: str, columns: list[str] | None = None) -> list[dict[str, Any]]:
+        """Return a table as a list of dicts."""
+        return list(self.read_table(name, columns).to_pylist())
+
+    def upload(self, local: Path, name: str) -> None:
+        """Copy a local directory to `name`; its manifest is written last, so a cut copy never looks whole."""
+        files = sorted(file.relative_to(local).as_posix() for file in local.rglob("*") if file.is_file())
+        for file in files:
+            self.write_bytes(f"{name}/{file}", (local / file).read_bytes())
+        self.write_json(f"{name}/manifest.json", {"files": files, "content": content_hash(local, files)})
+
+    def download(self, name: str, local: Path) -> Path:
+        """Return a local directory with the content of `name`: itself if the store is local, else a copy in `local`."""
+        prefix = f"{name}/" if name else ""
+        manifest = self.read_json(f"{prefix}manifest.json")
+        if self.is_local:
+            return Path(self.path(name))
+        for file in manifest["files"]:
+            (local / file).parent.mkdir(parents=True, exist_ok=True)
+            (local / file).write_bytes(self.read_bytes(prefix + file))
+        return local
+
+    def delete(self, name: str) -> None:
+        """Delete a file or directory if it is there."""
+        info = self.filesystem.get_file_info(self.path(name))
+        if info.type == pafs.FileType.Directory:
+            self.filesystem.delete_dir(self.path(name))
+        elif info.type == pafs.FileType.File:
+            self.filesystem.delete_file(self.path(name))
+
+    def _read_parquet(self, name: str, columns: list[str] | None) -> pa.Table:
+        try:
+            return pq.read_table(self.path(name), filesystem=self.filesystem, columns=columns)
+        except FileNotFoundError as error:
+            raise StorageError(f"{self.url}/{name}: there is no such table") from error
+        except pa.ArrowInvalid as error:
+            raise StorageError(f"{self.url}/{name}: not a readable Parquet file ({_short(error)})") from error
+
+    @contextlib.contextmanager
+    def _atomic(self, name: str) -> Iterator[str]:
+        """Yield the path to write to; rename it to its place on success, remove it on failure."""
+        final = self.path(name)
+        if not self.is_local:
+            yield final
+            return
+        os.makedirs(os.path.dirname(final), exist_ok=True)
+        temporary = f"{os.path.dirname(final)}/.{os.path.basename(final)}.{secrets.token_hex(6)}.partial"
+        try:
+            yield temporary
+            os.replace(temporary, final)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
+            raise
+
+
+def content_hash(directory: Path, files: Iterable[str]) -> str:
+    """Return the SHA-256 over names and contents of `files` inside `directory`."""
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        data = (directory / file).read_bytes()
+        digest.update(f"{file}\0{len(data)}\0".encode())
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def table_hash(table: pa.Table) -> str:
+    """Return the SHA-256 of a table's rows, whatever its chunking."""
+    digest = hashlib.sha256(str(table.schema.remove_metadata()).encode())
+    for row in table.to_pylist():
+        digest.update(json.dumps(row, sort_keys=True, ensure_ascii=True).encode())
+    return digest.hexdigest()
+
+
+def _open_filesystem(url: str) -> tuple[pafs.FileSystem, str]:
+    if "://" not in url:
+        return pafs.LocalFileSystem(), os.path.abspath(os.path.expanduser(url))
+    scheme, _, rest = url.partition("://")
+    try:
+        if scheme == "s3":
+            retries = pafs.AwsStandardS3RetryStrategy(max_attempts=3)
+            filesystem = pafs.S3FileSystem(
+                connect_timeout=CONNECT_SECONDS, request_timeout=REQUEST_SECONDS, retry_strategy=retries
+            )
+            return filesystem, rest
+        return pafs.FileSystem.from_uri(url)
+    except (ValueError, OSError) as error:
+        raise StorageError(f"run_dir {url}: not a usable location ({_short(error)}); use a path, s3:// or gs://") from error
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith(".")
+
+
+def _short(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200]

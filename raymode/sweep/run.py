@@ -1,0 +1,159 @@
+"""Running a sweep on Ray Tune: every cell is a trial that trains, samples and scores over one prepared set table."""
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import ray
+from ray import tune
+
+from raymode import stages
+from raymode.cluster import ENVIRONMENT, require
+from raymode.config import Config
+from raymode.lock import exclusive
+from raymode.rundir import open_run
+from raymode.store import Store
+from raymode.sweep.rows import failed_row, finished_row
+from raymode.sweep.space import SweepCell, cells
+
+RUNS = "runs.parquet"
+DRIVER_CPUS = 0.01  # a trial's own process only waits for its workers: holding a CPU would starve them
+
+
+def run_sweep(config: Config) -> list[dict[str, Any]]:
+    """Run all cells that are not finished and return the rows of the `runs` table, in the order of `cells`.
+
+    A finished cell is skipped, a started one goes on where it stopped. A cell that fails does not stop the others.
+    Raises ConfigError if a cell cannot fit the cluster, BusyError if another driver is at work in the directory.
+    """
+    planned = cells(config)
+    store = open_run(config)
+    with exclusive(store):
+        stages.build_sets(config)
+        _check_fits(planned[0])
+        todo = [cell for cell in planned if not Store(cell.config.run_dir).exists("run.json")]
+        if todo:
+            board = _Board(store, planned, todo)
+            _run_trials(todo, board, store, _at_once(config, todo[0]))
+        return collect(store, planned)
+
+
+def collect(store: Store, planned: list[SweepCell]) -> list[dict[str, Any]]:
+    """Write and return the `runs` table: one row per cell that finished or failed."""
+    rows = []
+    for cell in planned:
+        trial = Store(cell.config.run_dir)
+        for name in ("run.json", "failed.json"):
+            if trial.exists(name):
+                rows.append(trial.read_json(name))
+                break
+    if rows:
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        store.write_table(RUNS, pa.Table.from_pylist([{name: row.get(name) for name in columns} for row in rows]))
+    return rows
+
+
+def trial_needs(config: Config) -> tuple[float, float]:
+    """Return the CPUs and GPUs of one trial at its widest; its stages run one after another."""
+    train, sample = config.train, config.sample
+    cpus = max(train.workers, sample.engines, config.score.actors)
+    return float(cpus), max(float(train.workers * train.gpu), sample.engines * sample.gpu_per_engine)
+
+
+def _check_fits(cell: SweepCell) -> None:
+    require(*trial_needs(cell.config), f"one trial of the sweep ({cell.label})")
+
+
+def _at_once(config: Config, cell: SweepCell) -> int:
+    """Return how many trials run at once: as many as fit side by side, so none waits for one that waits for it."""
+    cpus, gpus = trial_needs(cell.config)
+    have = ray.cluster_resources()
+    fitting = int(have.get("CPU", 0) // cpus)
+    if gpus:
+        fitting = min(fitting, int(have.get("GPU", 0) // gpus))
+    return min(config.sweep.concurrent or fitting, fitting)
+
+
+def _run_trials(todo: list[SweepCell], board: "_Board", store: Store, at_once: int) -> None:
+    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # our own tables are the record
+    os.environ["TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S"] = "0"
+    name = f"ray-tune-{time.time_ns()}"
+    print(f"sweep: {len(todo)} cells to run, {at_once} at once", file=sys.stderr, flush=True)
+    tuner = tune.Tuner(
+        tune.with_resources(_trial, {"CPU": DRIVER_CPUS}),
+        param_space={"cell": tune.grid_search(todo)},
+        tune_config=tune.TuneConfig(max_concurrent_trials=at_once, reuse_actors=True),
+        run_config=tune.RunConfig(
+            name=name, storage_path=store.path(), storage_filesystem=store.filesystem, verbose=0, callbacks=[board]
+        ),
+    )
+    try:
+        tuner.fit()
+    finally:
+        for leftover in store.names():
+            if leftover.startswith("ray-tune-"):
+                store.delete(leftover)
+
+
+def _trial(space: dict[str, Any]) -> dict[str, Any]:
+    """Train, sample and score one cell; its row is written last."""
+    os.environ.update(ENVIRONMENT)
+    cell: SweepCell = space["cell"]
+    stages.train(cell.config)
+    stages.sample(cell.config)
+    stages.score(cell.config)
+    row = finished_row(cell)
+    store = Store(cell.config.run_dir)
+    store.delete("failed.json")
+    store.write_json("run.json", row)
+    return {"pass_at_1": row["pass_at_1"], "heldout_nll": row["heldout_nll"]}
+
+
+class _Board(tune.Callback):
+    """Rewrites the `runs` table as each trial ends and prints what is running, how far, and how long still."""
+
+    def __init__(self, store: Store, planned: list[SweepCell], todo: list[SweepCell]) -> None:
+        self.store, self.planned, self.todo = store, planned, todo
+        self.started = time.monotonic()
+        self.ended = 0
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._say(f"started  {trial.config['cell'].label}")
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self.ended += 1
+        row = Store(trial.config["cell"].config.run_dir).read_json("run.json")
+        self._say(f"finished {trial.config['cell'].label}: {_figures(row)}")
+        collect(self.store, self.planned)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self.ended += 1
+        cell: SweepCell = trial.config["cell"]
+        reason = _last_line(trial.error_file)
+        Store(cell.config.run_dir).write_json("failed.json", failed_row(cell, reason))
+        self._say(f"FAILED   {cell.label}: {reason}")
+        collect(self.store, self.planned)
+
+    def _say(self, text: str) -> None:
+        elapsed = time.monotonic() - self.started
+        left = f", about {elapsed / self.ended * (len(self.todo) - self.ended):.0f} s left" if self.ended else ""
+        done = len(self.planned) - len(self.todo) + self.ended
+        print(f"sweep {done}/{len(self.planned)} [{elapsed:.0f} s{left}] {text}", file=sys.stderr, flush=True)
+
+
+def _figures(row: dict[str, Any]) -> str:
+    return (
+        f"held-out NLL {row['heldout_nll']:.2f}, pass@1 {row['pass_at_1']:.3f}"
+        f" [{row['pass_at_1_ci_low']:.3f}, {row['pass_at_1_ci_high']:.3f}] on {row['heldout_problems']} problems"
+    )
+
+
+def _last_line(error_file: str | None) -> str:
+    """Return the last line of Tune's error file: the exception and its message."""
+    if not error_file or not Path(error_file).is_file():
+        return "the trial's process was lost"
+    lines = [line.strip() for line in Path(error_file).read_text().splitlines() if line.strip()]
+    return lines[-1][:500] if lines else "the trial's process was lost"

@@ -1,0 +1,74 @@
+"""Configuration: precedence, one-line errors with the nearest key, round trips."""
+
+import dataclasses
+
+import pytest
+
+from raymode import config as module
+from raymode.config import Config, check, fingerprint, help_table, load, to_dict, to_yaml
+from raymode.errors import ConfigError
+
+
+def test_arguments_win_over_yaml_and_yaml_over_defaults(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("seed: 3\ntrain: {steps: 7, responses: 2}\n")
+    config = load([f"config={file}", "train.steps=9"])
+    assert (config.seed, config.train.steps, config.train.responses) == (3, 9, 2)
+    assert config.train.loss == Config().train.loss
+
+
+def test_the_resolved_configuration_reads_back_the_same(tmp_path):
+    config = load(["sweep.responses=[1,2]", "train.learning_rate=1e-3", "run_dir=/tmp/x"])
+    file = tmp_path / "config.yaml"
+    file.write_text(to_yaml(config))
+    assert load([f"config={file}"]) == config
+
+
+@pytest.mark.parametrize(
+    ("argument", "says"),
+    [
+        ("train.stpes=3", "unknown key 'train.stpes'; did you mean 'train.steps'"),
+        ("trian.steps=3", "did you mean 'train.steps'"),
+        ("steps=3", "did you mean 'train.steps'"),
+        ("train.steps=many", "train.steps='many': expected an integer"),
+        ("train.steps=1.5", "expected an integer"),
+        ("train.gpu=maybe", "expected true or false"),
+        ("sample.temperature=hot", "expected a number"),
+        ("train=3", "train=3: is a group of keys"),
+        ("train.steps=0", "train.steps=0: must be at least 1"),
+        ("train.responses=5", "must be a multiple of it"),
+        ("eco.weight=1", "set train.loss=eco"),
+        ("train.loss=ceo", "must be one of 'nll', 'eco'"),
+        ("sweep.budgets=[7]", "P = B/K must be whole"),
+        ("sweep.responses=[]", "sweep.responses: is empty"),
+        ("model.width=100", "must be a multiple of"),
+        ("sample.top_p=0", "sample.top_p=0.0: must be above 0"),
+        ("run_dir=", "run_dir: is empty"),
+        ("config=nowhere.yaml", "there is no such file"),
+        ("config=nowhere", "not one of"),
+        ("sweep.dry_run", "expected key=value"),
+    ],
+)
+def test_bad_input_is_one_clear_line(argument, says):
+    with pytest.raises(ConfigError) as raised:
+        load([argument])
+    assert says in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_every_key_has_a_meaning_and_stands_in_the_help():
+    text = help_table()
+    for name, field in module._leaves(Config):
+        assert field.metadata["help"], name
+        assert f"  {name} " in text
+
+
+def test_fingerprints_differ_with_any_value():
+    config = Config()
+    other = dataclasses.replace(config, train=dataclasses.replace(config.train, steps=config.train.steps + 1))
+    assert fingerprint(config) == fingerprint(to_dict(config))
+    assert fingerprint(config) != fingerprint(other)
+
+
+def test_every_shipped_configuration_is_sound():
+    check(load([]))

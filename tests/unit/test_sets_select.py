@@ -1,0 +1,109 @@
+"""Selection: seeded, nested in P and K, unbiased, and clear about what is missing."""
+
+import itertools
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from raymode.errors import DataError
+from raymode.schema import table_of
+from raymode.sets.select import order_prompts, order_responses, select_groups
+
+N_PROBLEMS = 6
+
+
+def tables(n_problems: int = N_PROBLEMS, n_solutions: int = 5) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    problems = [
+        {"problem_id": f"p{i}", "prompt": f"Prompt {i}", "split": "train"} for i in range(n_problems)
+    ] + [{"problem_id": "held", "prompt": "H", "split": "heldout_parameters"}]
+    solutions = [
+        {"problem_id": row["problem_id"], "solution_id": f"{row['problem_id']}/s{j}",
+         "code": f"print({j})", "verdict": "AC", "cluster_id": f"c{j}"}
+        for row in problems for j in range(n_solutions)
+    ]  # fmt: skip
+    solutions += [
+        {"problem_id": "p0", "solution_id": f"p0/w{j}", "code": "", "verdict": verdict, "cluster_id": None}
+        for j, verdict in enumerate(["WA", "TLE", "RE"])
+    ]
+    return problems, solutions
+
+
+def select(prompts: int | None, responses: int, seed: int = 0, **more: Any) -> list[dict[str, Any]]:
+    problems, solutions = tables()
+    return select_groups(problems, solutions, prompts=prompts, responses=responses, seed=seed, **more)
+
+
+def test_every_subset_is_equally_likely() -> None:
+    names, runs = ["a", "b", "c", "d"], 12_000
+    kept = Counter(frozenset(order_responses("p", names, seed)[:2]) for seed in range(runs))
+    expected = runs / 6
+    assert set(kept) == {frozenset(pair) for pair in itertools.combinations(names, 2)}
+    chi_square = sum((count - expected) ** 2 / expected for count in kept.values())
+    assert chi_square < 20.5  # 5 degrees of freedom: exceeded once in a thousand
+
+
+def test_mean_over_seeds_of_the_kept_mean_is_the_mean_of_all() -> None:
+    value = {"a": 1.0, "b": 2.0, "c": 4.0, "d": 8.0, "e": 16.0}
+    runs = 12_000
+    for k in (1, 2, 3):
+        means = [sum(value[n] for n in order_responses("p", value, seed)[:k]) / k for seed in range(runs)]
+        standard_error = 6.0 / (k * runs) ** 0.5
+        assert abs(sum(means) / runs - 6.2) < 4 * standard_error
+
+
+def test_orders_do_not_depend_on_the_input_order_nor_on_other_rows() -> None:
+    names = [f"s{i}" for i in range(20)]
+    assert order_responses("p", reversed(names), 1) == order_responses("p", names, 1)
+    fewer = order_responses("p", names[:10], 1)
+    assert fewer == [name for name in order_responses("p", names, 1) if name in fewer]
+    assert order_responses("p", names, 1) != order_responses("p", names, 2)
+    assert order_responses("p", names, 1) != order_responses("q", names, 1)
+    assert order_prompts(names, 1) != order_prompts(names, 2)
+
+
+def test_selection_is_nested_in_prompts_and_in_responses() -> None:
+    def pairs(prompts: int, responses: int) -> set[tuple[str, str]]:
+        rows = select(prompts, responses, minimum_responses=4)
+        return {(row["problem_id"], row["solution_id"]) for row in rows}
+
+    for prompts, responses in itertools.product((1, 2, 5), (1, 2, 3)):
+        assert len(pairs(prompts, responses)) == prompts * responses
+        assert pairs(prompts, responses) < pairs(prompts, responses + 1)
+        assert pairs(prompts, responses) < pairs(prompts + 1, responses)
+
+
+def test_rows_fit_the_table_and_hold_only_accepted_training_solutions() -> None:
+    rows = select(None, 3)
+    assert table_of("groups", rows).num_rows == 3 * N_PROBLEMS
+    assert [row["prompt_rank"] for row in rows] == [i for i in range(N_PROBLEMS) for _ in range(3)]
+    assert [row["response_rank"] for row in rows] == [0, 1, 2] * N_PROBLEMS
+    assert all("/w" not in row["solution_id"] and row["problem_id"] != "held" for row in rows)
+    assert all(row["solution_id"].startswith(row["problem_id"]) for row in rows)
+    assert select(0, 3) == rows
+
+
+def test_problems_with_too_few_solutions_are_left_out() -> None:
+    problems, solutions = tables()
+    solutions = [row for row in solutions if row["problem_id"] != "p3" or row["solution_id"] < "p3/s2"]
+    rows = select_groups(problems, solutions, prompts=None, responses=3, seed=0)
+    assert {row["problem_id"] for row in rows} == {"p0", "p1", "p2", "p4", "p5"}
+    rows = select_groups(problems, solutions, prompts=None, responses=2, seed=0)
+    assert len({row["problem_id"] for row in rows}) == N_PROBLEMS
+
+
+@pytest.mark.parametrize(
+    ("prompts", "responses", "minimum", "words"),
+    [
+        (7, 2, 0, ["6 training problems", "at least 2", "7 asked", "train.prompts or train.responses"]),
+        (1, 9, 0, ["0 training problems", "at least 9", "train.responses"]),
+        (7, 2, 4, ["6 training problems", "at least 4", "train.minimum_responses"]),
+        (1, 0, 0, ["train.responses=0"]),
+    ],
+)
+def test_too_few_is_one_clear_line(prompts: int, responses: int, minimum: int, words: list[str]) -> None:
+    with pytest.raises(DataError) as caught:
+        select(prompts, responses, minimum_responses=minimum)
+    assert "\n" not in str(caught.value)
+    for word in words:
+        assert word in str(caught.value)

@@ -1,0 +1,105 @@
+"""Storage: whole files or none, clear errors, reproducible bytes, object storage."""
+
+import os
+import pickle
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from raymode.errors import DataError, StorageError
+from raymode.schema import SCHEMAS, table_of
+from raymode.store import Store, content_hash, table_hash
+
+GROUP = {
+    "prompt_rank": 0, "problem_id": "p", "prompt": "é", "response_rank": 0,
+    "solution_id": "s", "response": "x", "cluster_id": None,
+}  # fmt: skip
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(str(tmp_path / "run"))
+
+
+def test_rows_come_back_and_bytes_are_reproducible(store):
+    store.write_rows("a.parquet", "groups", [GROUP])
+    store.write_rows("b.parquet", "groups", [GROUP])
+    assert store.rows("a.parquet") == [GROUP]
+    assert store.read_bytes("a.parquet") == store.read_bytes("b.parquet")
+
+
+def test_parts_of_a_directory_are_one_table_in_order(store):
+    for number in (1, 0, 2):
+        store.write_rows(f"groups/part-{number:05d}.parquet", "groups", [{**GROUP, "prompt_rank": number}])
+    assert [row["prompt_rank"] for row in store.rows("groups")] == [0, 1, 2]
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_rest(store):
+    store.write_bytes("x", b"old")
+    with pytest.raises(RuntimeError, match="cut"), store._atomic("x") as target:
+        Path(target).write_bytes(b"half")
+        raise RuntimeError("cut")
+    assert store.read_bytes("x") == b"old"
+    assert os.listdir(store.path()) == ["x"]
+
+
+def test_a_copied_directory_is_whole_only_with_its_manifest(store, tmp_path):
+    local = tmp_path / "checkpoint"
+    (local / "inner").mkdir(parents=True)
+    (local / "inner" / "w").write_bytes(b"1")
+    store.upload(local, "checkpoint")
+    assert store.download("checkpoint", tmp_path / "unused") == Path(store.path("checkpoint"))
+    assert store.read_json("checkpoint/manifest.json")["content"] == content_hash(local, ["inner/w"])
+    store.delete("checkpoint/manifest.json")
+    with pytest.raises(StorageError, match=r"manifest\.json"):
+        store.download("checkpoint", tmp_path / "unused")
+
+
+@pytest.mark.parametrize("name", ["nothing.parquet", "nothing"])
+def test_a_missing_table_is_named(store, name):
+    with pytest.raises(StorageError, match=f"run/{name}: there is no such table"):
+        store.read_table(name)
+
+
+def test_a_broken_table_is_named(store):
+    store.write_bytes("t.parquet", b"not parquet")
+    with pytest.raises(StorageError, match=r"t\.parquet: not a readable Parquet file"):
+        store.read_table("t.parquet")
+
+
+def test_storage_that_cannot_be_written_is_found_out_at_once(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="cannot be written"):
+        Store(str(tmp_path / "file" / "run")).probe()
+
+
+def test_an_unknown_scheme_is_refused():
+    with pytest.raises(StorageError, match="not a usable location"):
+        Store("nfs4://host/x")
+
+
+def test_a_store_survives_pickling(store):
+    assert pickle.loads(pickle.dumps(store)).path("x") == store.path("x")
+
+
+def test_table_hash_ignores_chunks_and_sees_values():
+    rows = [{**GROUP, "prompt_rank": rank} for rank in range(4)]
+    whole = table_of("groups", rows)
+    parts = pa.concat_tables([table_of("groups", rows[:1]), table_of("groups", rows[1:])])
+    assert table_hash(whole) == table_hash(parts)
+    assert table_hash(whole) != table_hash(table_of("groups", [*rows[:3], {**rows[3], "prompt": "other"}]))
+
+
+def test_a_row_that_does_not_fit_is_named():
+    with pytest.raises(DataError, match="row 1: column 'prompt' is missing"):
+        table_of("groups", [GROUP, {**GROUP, "prompt": None}])
+    with pytest.raises(DataError, match="unknown column 'promt'"):
+        table_of("groups", [{**GROUP, "promt": 1}])
+    with pytest.raises(DataError, match="wrong type"):
+        table_of("groups", [{**GROUP, "prompt_rank": "first"}])
+
+
+def test_every_table_holds_no_rows_too():
+    for name in SCHEMAS:
+        assert table_of(name, []).num_rows == 0
