@@ -16,7 +16,10 @@ def answers(
     An actor that dies is started again by Ray with the same `arguments`, and its unanswered pieces are repeated. An
     error raised by the method itself is raised here.
     """
-    remote: Any = ray.remote(actor_class).options(max_restarts=-1, max_task_retries=3, **options)
+    # "DEFAULT": not inside the placement group of a Tune trial, which holds next to nothing.
+    remote: Any = ray.remote(actor_class).options(
+        max_restarts=-1, max_task_retries=3, scheduling_strategy="DEFAULT", **options
+    )
     pool = [remote.remote(*arguments) for _ in range(min(actors, len(pieces)))]
     waiting = iter(pieces)
     asked: dict[Any, tuple[int, Any]] = {}

@@ -1,6 +1,7 @@
 """Joining or starting a Ray cluster: the one place that calls ray.init."""
 
 import os
+from typing import Any
 
 import ray
 
@@ -11,7 +12,8 @@ from raymode.errors import ConfigError
 TRAIN_POLL_S = "0.5"
 ENVIRONMENT = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": TRAIN_POLL_S,
-    "RAY_TRAIN_V2_ENABLED": "1",
+    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",  # it would show every progress line twice
+    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "TRANSFORMERS_VERBOSITY": "error",
     "TOKENIZERS_PARALLELISM": "false",
@@ -23,19 +25,17 @@ def connect(config: RayConfig) -> None:
     if ray.is_initialized():
         return
     os.environ.update(ENVIRONMENT)
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     address = config.address or os.environ.get("RAY_ADDRESS", "")
-    runtime_env = {"env_vars": ENVIRONMENT}
+    options: dict[str, Any] = {
+        "runtime_env": {"env_vars": ENVIRONMENT},
+        # Ray's own warnings would bury our progress lines; they stand in its log files.
+        "logging_config": ray.LoggingConfig(log_level="ERROR"),
+        "logging_level": "error",
+    }
     if address:
-        ray.init(address=address, runtime_env=runtime_env, log_to_driver=True)
-        return
-    ray.init(
-        num_cpus=config.cpus or None,
-        include_dashboard=False,
-        runtime_env=runtime_env,
-        log_to_driver=True,
-        logging_level="warning",
-    )
+        ray.init(address=address, **options)
+    else:
+        ray.init(num_cpus=config.cpus or None, include_dashboard=False, **options)
 
 
 def require(cpus: float, gpus: float, what: str) -> None:

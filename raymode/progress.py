@@ -14,6 +14,7 @@ class Progress:
         self.done = 0
         self.skipped = 0
         self._started = self._shown = time.monotonic()
+        self._printed = -1
 
     def skip(self, count: int) -> None:
         """Count work that was already there: it says nothing about speed."""
@@ -27,11 +28,13 @@ class Progress:
             self._show()
 
     def close(self) -> None:
-        """Print the last line."""
-        self._show()
+        """Print the last line, if it has not been."""
+        if self._printed != self.done:
+            self._show()
 
     def _show(self) -> None:
         self._shown = time.monotonic()
+        self._printed = self.done
         elapsed = self._shown - self._started
         fresh = self.done - self.skipped
         line = f"{self.label}: {self.done}/{self.total} {self.unit}"

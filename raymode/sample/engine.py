@@ -14,6 +14,15 @@ from raymode.sample.prompts import Completion, Request
 from raymode.template import end_id, prompt_ids
 
 
+# Chunked prefill with seeded requests fails on CPU in vLLM 0.32 (its generator has no offset to go back to).
+CPU_OPTIONS: dict[str, Any] = {
+    "dtype": "float32",
+    "enforce_eager": True,
+    "enable_chunked_prefill": False,
+    "max_num_batched_tokens": 8192,
+}
+
+
 class Engine(Protocol):
     """Answers requests."""
 
@@ -31,7 +40,14 @@ def make_engine(checkpoint: Path, config: SampleConfig) -> Engine:
 
 def engine_environment(config: SampleConfig) -> dict[str, str]:
     """Return the environment variables an engine's process needs before it imports vllm or torch."""
-    common = {"HF_HUB_OFFLINE": "1", "VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "ERROR"}
+    common = {
+        "HF_HUB_OFFLINE": "1",
+        "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+        "VLLM_NO_USAGE_STATS": "1",
+        "VLLM_LOGGING_LEVEL": "ERROR",
+        "TORCH_CPP_LOG_LEVEL": "ERROR",
+        "PYTHONWARNINGS": "ignore::FutureWarning",
+    }
     if config.gpu_per_engine:
         return {**common, "VLLM_WORKER_MULTIPROC_METHOD": "spawn"}
     return {
@@ -55,9 +71,14 @@ class VllmEngine:
                 " or set sample.engine=transformers"
             ) from error
         self.config = config
-        options: dict[str, Any] = {} if config.gpu_per_engine else {"dtype": "float32", "enforce_eager": True}
+        options: dict[str, Any] = {} if config.gpu_per_engine else CPU_OPTIONS
         self.llm = LLM(
-            str(checkpoint), max_model_len=config.max_model_len, disable_log_stats=True, seed=0, **options
+            str(checkpoint),
+            max_model_len=config.max_model_len,
+            disable_log_stats=True,
+            use_tqdm_on_load=False,
+            seed=0,
+            **options,
         )
         self.tokenizer = self.llm.get_tokenizer()
         end_id(self.tokenizer)

@@ -23,10 +23,9 @@ TABLE = "completions"
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """A checkpoint directory inside a store, and the hash of its content."""
+    """Where a finished checkpoint directory is, and the hash of its content."""
 
-    store: str
-    name: str
+    checkpoint: str
     content: str
 
 
@@ -36,7 +35,7 @@ class EngineActor:
     def __init__(self, weights: Weights, config: SampleConfig) -> None:
         self.weights = weights
         with tempfile.TemporaryDirectory() as directory:
-            local = Store(weights.store).download(weights.name, Path(directory))
+            local = Store(weights.checkpoint).download("", Path(directory))
             self.engine = make_engine(local, config)
 
     def answer(self, requests: list[Request]) -> list[Completion]:

@@ -1,11 +1,12 @@
 """Runs untrusted programs and judges them. Plain Python, Linux only; docs/sandbox.md says how it isolates.
 
-    with Sandbox() as sandbox:
-        verdict = sandbox.judge("print(int(input()) + 1)", [Test("1\\n", "2\\n")])
+with Sandbox() as sandbox:
+    verdict = sandbox.judge("print(int(input()) + 1)", [Test("1\\n", "2\\n")])
 """
 
+from raymode.sandbox.checkers import SpecialJudge
 from raymode.sandbox.judge import Sandbox
 from raymode.sandbox.limits import Limits, Test
 from raymode.sandbox.verdict import Status, Verdict
 
-__all__ = ["Limits", "Sandbox", "Status", "Test", "Verdict"]
+__all__ = ["Limits", "Sandbox", "SpecialJudge", "Status", "Test", "Verdict"]

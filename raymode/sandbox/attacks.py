@@ -25,7 +25,7 @@ from raymode.sandbox.judge import Sandbox
 from raymode.sandbox.limits import Limits, Test
 from raymode.sandbox.verdict import Status
 
-ATTACK_LIMITS = Limits(cpu_s=1.0, wall_s=4.0, memory_mb=512, output_mb=4)
+ATTACK_LIMITS = Limits(cpu_s=1.0, wall_s=2.5, memory_mb=512, output_mb=4)
 ATTACK_INPUT = "5 7\nhello\n"
 _GOOD = "n = int(input())\nprint(sum(map(int, input().split())))\n"
 _GOOD_TEST = Test("3\n1 2 3\n", "6\n")
@@ -138,7 +138,9 @@ def _canaries() -> Iterator[_Canaries]:
         process = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(3600)"])
         canaries = _Canaries(folder, token, servers[0].getsockname()[1], process)
         for server in servers:
-            threading.Thread(target=_accept, args=(server, canaries.connections), daemon=True).start()
+            threading.Thread(
+                target=_accept, args=(server, canaries.connections), daemon=True
+            ).start()
         try:
             yield canaries
         finally:
@@ -181,7 +183,11 @@ def _attack_once(
     status = run.status
     if status is Status.AC and run.output.split() != [b"12"]:
         status = Status.WA
-    problems = [] if status in attack.expect else [f"{status} ({run.message}), not {'/'.join(attack.expect)}"]
+    problems = (
+        []
+        if status in attack.expect
+        else [f"{status} ({run.message}), not {'/'.join(attack.expect)}"]
+    )
     written = run.output + run.error_output
     for mark in ("PWNED", canaries.token):
         if mark.encode() in written:

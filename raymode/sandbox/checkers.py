@@ -6,9 +6,22 @@ It runs in the trusted process, on bytes a hostile program wrote: it only splits
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from decimal import Decimal
 
 Checker = Callable[[bytes, bytes], str]
+
+
+@dataclass(frozen=True, slots=True)
+class SpecialJudge:
+    """A program that decides whether an output is right, for problems with many right answers.
+
+    It runs in the same sandbox as the programs it judges, reads one JSON object {"input", "expected",
+    "printed"} from standard input and prints "AC", or "WA" and why.
+    """
+
+    program: str
+
 
 REAL_TOLERANCE = Decimal("1e-6")
 """Allowed absolute or relative error where the expected token is a real number."""

@@ -13,8 +13,15 @@ import time
 from raymode.errors import SandboxError
 from raymode.sandbox.interpreter import Interpreter
 from raymode.sandbox.protocol import (
-    FAILED, OUTCOME, READY, REQUEST, STILL_RUNNING, Outcome, Reason, Request,
-)  # fmt: skip
+    FAILED,
+    OUTCOME,
+    READY,
+    REQUEST,
+    STILL_RUNNING,
+    Outcome,
+    Reason,
+    Request,
+)
 
 _START_S = 30.0
 _GRACE_S = 15.0  # beyond the wall limit, for the zygote to answer on a busy machine

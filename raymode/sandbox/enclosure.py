@@ -38,7 +38,8 @@ class Enclosure:
         monitor_zygote_and_child = 3
         if self.private_user:
             return monitor_zygote_and_child
-        return _tasks_of_user() + _SLACK_TASKS  # a bound, not a quota: others of this user come and go
+        # A bound, not a quota: other processes of this user come and go.
+        return _tasks_of_user() + _SLACK_TASKS
 
 
 def enter(setup: Setup) -> tuple[int, Enclosure]:
@@ -70,7 +71,9 @@ def enter(setup: Setup) -> tuple[int, Enclosure]:
 
 def _enter_private_root(setup: Setup) -> None:
     moved = setup.trees | setup.libraries
-    isolation.build_root({inside: real for real, inside in moved.items()}, [_moved(p, moved) for p in setup.hidden])
+    isolation.build_root(
+        {inside: real for real, inside in moved.items()}, [_moved(p, moved) for p in setup.hidden]
+    )
     _relocate(setup.trees)
 
 

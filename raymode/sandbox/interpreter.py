@@ -59,7 +59,9 @@ class Interpreter:
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
         for number, tree in enumerate(self.trees):
             if path == tree or path.startswith(tree + "/"):
-                return f"/usr/lib/python{version}{f'-{number}' if number else ''}{path[len(tree):]}"
+                return (
+                    f"/usr/lib/python{version}{f'-{number}' if number else ''}{path[len(tree) :]}"
+                )
         raise ValueError(f"{path} is not in the interpreter's library")
 
     def setup(self, level: str, owner_pid: int) -> Setup:
@@ -85,18 +87,24 @@ def find_interpreter() -> Interpreter:
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if result.returncode != 0:
         reason = (result.stderr.strip().splitlines() or [f"exit code {result.returncode}"])[-1]
-        raise SandboxError(f"sandbox: the interpreter {executable} does not start by itself: {reason}")
+        raise SandboxError(
+            f"sandbox: the interpreter {executable} does not start by itself: {reason}"
+        )
     return _describe(executable, environment, json.loads(result.stdout))
 
 
-def _describe(executable: str, environment: dict[str, str], found: dict[str, list[str]]) -> Interpreter:
+def _describe(
+    executable: str, environment: dict[str, str], found: dict[str, list[str]]
+) -> Interpreter:
     import_path = [p for p in found["path"] if os.path.exists(p)]
     trees: list[str] = []
     for path in sorted(import_path, key=len):
         if not any(path.startswith(tree + "/") for tree in trees):
             trees.append(path)
     files = [p for p in found["libraries"] if p.startswith("/") and not p.startswith(tuple(trees))]
-    c_library = next((p for p in files if os.path.basename(p).startswith(("libc.so", "ld-musl"))), files[0])
+    c_library = next(
+        (p for p in files if os.path.basename(p).startswith(("libc.so", "ld-musl"))), files[0]
+    )
     return Interpreter(
         executable,
         import_path=tuple(import_path),

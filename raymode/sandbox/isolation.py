@@ -72,7 +72,8 @@ def drop_capabilities() -> None:
 
 def die_with_parent() -> None:
     """Have the kernel kill this process when the thread that forked it ends."""
-    prctl(syscalls.PR_SET_PDEATHSIG, 9)
+    if LIBC.prctl(syscalls.PR_SET_PDEATHSIG, 9, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl: the parent's death would go unnoticed")
 
 
 # --- namespaces ---------------------------------------------------------------------------------------
@@ -142,7 +143,9 @@ def _make_read_only(root: str) -> None:
     call("mount_setattr", _AT_FDCWD, root.encode(), _AT_RECURSIVE, attributes, len(attributes))
 
 
-def _mount(source: str | None, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
+def _mount(
+    source: str | None, target: str, kind: str | None, flags: int, data: str | None = None
+) -> None:
     encoded = [None if text is None else text.encode() for text in (source, target, kind, data)]
     if LIBC.mount(*encoded[:3], ctypes.c_ulong(flags), encoded[3]) != 0:
         errno = ctypes.get_errno()

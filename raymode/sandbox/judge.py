@@ -2,23 +2,20 @@
 
 import os
 import threading
-import time
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
 from raymode.errors import SandboxError
-from raymode.sandbox.checkers import CHECKERS, Checker
+from raymode.sandbox.checkers import CHECKERS, SpecialJudge
 from raymode.sandbox.client import ZygoteDied
+from raymode.sandbox.judgement import Judgement, encode
 from raymode.sandbox.limits import Limits, Test
-from raymode.sandbox.runner import LEVELS, Code, Run, Runner
+from raymode.sandbox.memory import KillerTests, VerdictCache, digest_program, digest_tests
+from raymode.sandbox.runner import LEVELS, Run, Runner
 from raymode.sandbox.verdict import Status, Verdict
 
 _DEFAULT_LIMITS = Limits()
-# CPU time grows with the load of the machine, by up to a quarter: a program over its limit by less than
-# that is run again, and its best time decides.
-_BORDERLINE = 1.25
-_BORDERLINE_RUNS = 3
 
 
 class Sandbox:
@@ -28,16 +25,28 @@ class Sandbox:
     one thread at a time (others wait).
     """
 
-    def __init__(self, *, level: str | None = None, allow_unsafe: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        level: str | None = None,
+        allow_unsafe: bool = False,
+        cache_size: int = 4096,
+        killer_first: bool = False,
+    ) -> None:
         """Start at `level` ("L4", "L3", "L2"), or at the strongest this host allows if None.
 
         allow_unsafe: where none works, run under plain resource limits (level "unsafe").
+        cache_size: how many verdicts to remember, so that a program seen before is not run again.
+        killer_first: run the tests that failed most programs first. Faster on wrong programs; but which
+            failure is reported then depends on what was judged before.
         Raises SandboxError if no allowed level works, ValueError for an unknown level.
         """
         if level is not None and level not in LEVELS:
             raise ValueError(f"sandbox level {level!r} is not one of {', '.join(LEVELS)}")
         self._lock = threading.Lock()
         self._owner = os.getpid()
+        self._cache = VerdictCache(cache_size)
+        self._killers = KillerTests() if killer_first else None
         self._runner: Runner | None = Runner(level, allow_unsafe)
         self.level: str = self._runner.level
 
@@ -45,7 +54,10 @@ class Sandbox:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -61,23 +73,34 @@ class Sandbox:
         program: str,
         tests: Sequence[Test],
         limits: Limits = _DEFAULT_LIMITS,
-        checker: str = "tokens",
+        checker: str | SpecialJudge = "tokens",
     ) -> Verdict:
         """Run `program` on `tests` until one fails.
 
-        checker: a name in `checkers.CHECKERS`.
+        checker: a name in `checkers.CHECKERS`, or a special judge.
         Raises ValueError for no tests or an unknown checker, SandboxError if this object is closed or
         belongs to another process. Never raises for anything a program does.
         """
         if not tests:
             raise ValueError("judge: no tests, and a program is right on nothing")
-        if checker not in CHECKERS:
+        if isinstance(checker, str) and checker not in CHECKERS:
             raise ValueError(f"judge: checker {checker!r} is not one of {', '.join(CHECKERS)}")
         with self._lock:
-            return _Judgement(self._usable_runner(), limits).judge(program, tests, CHECKERS[checker])
+            runner = self._usable_runner()
+            tests_digest = digest_tests(tests)
+            key = (digest_program(program), tests_digest, limits, checker)
+            verdict = self._cache.get(key)
+            if verdict is None:
+                killers = self._killers
+                order = killers.order(tests_digest, len(tests)) if killers else range(len(tests))
+                verdict = Judgement(runner, limits, checker).judge(program, tests, order)
+                self._cache.put(key, verdict)
+                if killers:
+                    killers.learn(tests_digest, verdict)
+            return verdict
 
     def run(self, program: str, given: str, limits: Limits = _DEFAULT_LIMITS) -> Run:
-        """Run `program` once with `given` on standard input and say how it ended and what it printed.
+        """Run `program` once with `given` on standard input; say how it ended and what it printed.
 
         Raises SandboxError as `judge` does, and if the sandbox failed twice.
         """
@@ -88,7 +111,7 @@ class Sandbox:
                 if isinstance(code, str):
                     return Run(Status.CE, code, 0.0, 0.0, b"", b"")
                 try:
-                    return runner.run(code, _encode(given), limits)
+                    return runner.run(code, encode(given), limits)
                 finally:
                     code.close()
             except ZygoteDied as death:
@@ -100,75 +123,9 @@ class Sandbox:
 
     def _usable_runner(self) -> Runner:
         if self._owner != os.getpid():
-            raise SandboxError("sandbox: used in a process that did not make it; make one in each process")
+            raise SandboxError(
+                "sandbox: used in a process that did not make it; make one in each process"
+            )
         if self._runner is None:
             raise SandboxError("sandbox: already closed; make a new one")
         return self._runner
-
-
-def _encode(text: str) -> bytes:
-    try:
-        return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:  # a surrogate that stands for no byte
-        return text.encode("utf-8", "surrogatepass")
-
-
-class _Judgement:
-    """One call of `Sandbox.judge`."""
-
-    def __init__(self, runner: Runner, limits: Limits) -> None:
-        self._runner = runner
-        self._limits = limits
-        self._started = time.monotonic()
-        self._cpu: list[float] = []
-        self._rss_mb = 0.0
-
-    def judge(self, program: str, tests: Sequence[Test], check: Checker) -> Verdict:
-        """Compile and run; see `Sandbox.judge`."""
-        test: int | None = None
-        try:
-            code = self._runner.compile(program)
-            if isinstance(code, str):
-                return self._verdict(Status.CE, None, code)
-            try:
-                for test in range(len(tests)):
-                    status, message = self._run_test(code, tests[test], check)
-                    if status is not Status.AC:
-                        return self._verdict(status, test, message)
-            finally:
-                code.close()
-        except ZygoteDied as death:
-            return self._verdict(Status.SANDBOX_ERROR, test, f"the sandbox failed twice: {death}")
-        return self._verdict(Status.AC, None, "")
-
-    def _run_test(self, code: Code, test: Test, check: Checker) -> tuple[Status, str]:
-        given = _encode(test.input)
-        self._cpu.append(0.0)
-        run = self._runner.run(code, given, self._limits, _BORDERLINE * self._limits.cpu_s)
-        cpu_s = run.cpu_s
-        for _ in range(_BORDERLINE_RUNS - 1):
-            if not self._limits.cpu_s < cpu_s <= _BORDERLINE * self._limits.cpu_s or run.message == "cpu":
-                break
-            run = self._runner.run(code, given, self._limits, _BORDERLINE * self._limits.cpu_s)
-            cpu_s = min(cpu_s, run.cpu_s)
-        self._cpu[-1] = cpu_s
-        self._rss_mb = max(self._rss_mb, run.max_rss_mb)
-        if run.status is not Status.AC:
-            return run.status, run.message
-        if cpu_s > self._limits.cpu_s:
-            return Status.TLE, "cpu"
-        difference = check(run.output, _encode(test.output))
-        return (Status.WA, difference) if difference else (Status.AC, "")
-
-    def _verdict(self, status: Status, failing_test: int | None, message: str) -> Verdict:
-        return Verdict(
-            status=status,
-            failing_test=failing_test,
-            cpu_s=max(self._cpu, default=0.0),
-            total_cpu_s=sum(self._cpu),
-            wall_s=time.monotonic() - self._started,
-            max_rss_mb=self._rss_mb,
-            message=message,
-            level=self._runner.level,
-            tests_run=len(self._cpu),
-        )

@@ -15,6 +15,7 @@ PROBE_LIMITS = Limits(cpu_s=5.0, memory_mb=64, output_mb=1, threads=4)
 
 ATTEMPTS = {
     "read a file outside the library": "open(CANARY).read(1)",
+    "read the list of users": "open('/etc/passwd').read(1)",
     "read /proc": "open('/proc/self/status').read(1)",
     "read the environment of process 1": "open('/proc/1/environ', 'rb').read(1)",
     "create a file": "os.open('/tmp/raymode-probe', os.O_WRONLY | os.O_CREAT | os.O_TRUNC)",
@@ -53,7 +54,9 @@ def probe_code() -> bytes:
 
 def breaches(output: bytes) -> list[str]:
     """Names of the attempts that were not refused, from what the probe program printed."""
-    refused = {line.removesuffix(": refused") for line in output.decode(errors="replace").splitlines()}
+    refused = {
+        line.removesuffix(": refused") for line in output.decode(errors="replace").splitlines()
+    }
     return [name for name in ATTEMPTS if name not in refused]
 
 
@@ -70,7 +73,9 @@ class LimitProbe:
 LIMIT_PROBES = (
     LimitProbe("CPU time", "while True: pass", Limits(cpu_s=0.1), Status.TLE),
     LimitProbe("clock", "import time; time.sleep(60)", Limits(cpu_s=1, wall_s=0.2), Status.TLE),
-    LimitProbe("memory", "a = [bytearray(1 << 20) for _ in range(96)]", Limits(memory_mb=64), Status.MLE),
+    LimitProbe(
+        "memory", "a = [bytearray(1 << 20) for _ in range(96)]", Limits(memory_mb=64), Status.MLE
+    ),
     LimitProbe("output", "print('x' * (2 << 20))", Limits(output_mb=1), Status.OLE),
     LimitProbe(
         "threads",
@@ -79,7 +84,9 @@ LIMIT_PROBES = (
         Limits(threads=4),
         Status.RE,
     ),
-    LimitProbe("forbidden call", "import ctypes; ctypes.CDLL(None).ptrace(0, 0, 0, 0)", Limits(), Status.SV),
+    LimitProbe(
+        "forbidden call", "import ctypes; ctypes.CDLL(None).ptrace(0, 0, 0, 0)", Limits(), Status.SV
+    ),
 )
 
 LAYERS: dict[str, tuple[str, ...]] = {
@@ -108,6 +115,8 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "kernel: a list of allowed system calls (seccomp)",
         "amounts: CPU clock, wall clock, peak memory, file size, open files; threads loosely unless started as root",
     ),
-    "unsafe": ("nothing: programs can do whatever this user can, within CPU, memory and file size limits",),
+    "unsafe": (
+        "nothing: programs can do whatever this user can, within CPU, memory and file size limits",
+    ),
 }
 """What isolates what, by level."""

@@ -14,12 +14,16 @@ import os
 import sys
 import threading
 import types
+from typing import TextIO
 
 FILENAME = "/box/solution.py"
 _exit = os._exit
 _BaseException, _SystemExit, _isinstance, _int = BaseException, SystemExit, isinstance, int
 _print, _exec = print, exec
-_REACT_TO_THEIR_END = (io.IOBase, types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType)
+_REACT_TO_THEIR_END = {
+    io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom,
+    types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType,
+}  # fmt: skip
 
 
 def open_stdio() -> None:
@@ -61,7 +65,7 @@ def compile_to(source: bytes, output: int) -> None:
 def run_program(code: bytes) -> None:
     """Run marshalled `code` as the main module and end the process with its exit code."""
     status = 70
-    stdout = sys.stdout
+    stdout = sys.__stdout__
     try:
         gc.enable()
         status = _finish(_execute(code), stdout, b"__del__" in code)
@@ -97,17 +101,18 @@ def _exit_code(code: object) -> int:
     return 1
 
 
-def _finish(status: int, stdout: io.TextIOWrapper, has_finalizers: bool) -> int:
+def _finish(status: int, stdout: TextIO | None, has_finalizers: bool) -> int:
     """End as the interpreter does: threads, atexit, flush; 120 if standard output cannot be written.
 
     The interpreter then empties the main module. That matters (and costs) only where something in there
-    reacts to its end.
+    reacts to its end. Every page touched here is copied, so what need not be called is not called.
     """
-    threading._shutdown()  # type: ignore[attr-defined]
+    if len(threading._active) > 1 or threading._threading_atexits:  # type: ignore[attr-defined]
+        threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     status = _flush(status, stdout)
     namespace = sys.modules["__main__"].__dict__
-    if has_finalizers or any(_isinstance(value, _REACT_TO_THEIR_END) for value in namespace.values()):
+    if has_finalizers or not _REACT_TO_THEIR_END.isdisjoint(map(type, namespace.values())):
         for name in [name for name in namespace if name != "__builtins__"]:
             namespace[name] = None
         if has_finalizers:
@@ -116,13 +121,14 @@ def _finish(status: int, stdout: io.TextIOWrapper, has_finalizers: bool) -> int:
     return status
 
 
-def _flush(status: int, stdout: io.TextIOWrapper) -> int:
+def _flush(status: int, stdout: TextIO | None) -> int:
     """Flush sys.stdout, whose failure counts, and the standard output the program began with."""
     try:
         if sys.stdout is not None and not sys.stdout.closed:
             sys.stdout.flush()
     except (OSError, ValueError):
         status = status or 120
-    with contextlib.suppress(OSError, ValueError):  # closed or detached: nothing left in it
-        stdout.flush()
+    if stdout is not None and sys.stdout is not stdout:
+        with contextlib.suppress(OSError, ValueError):  # closed or detached: nothing left in it
+            stdout.flush()
     return status

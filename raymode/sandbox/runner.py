@@ -134,14 +134,20 @@ class Runner:
                 outcome, result = work(self._zygote)
             except ZygoteDied as error:
                 death = error
-                self._zygote.close()
-                self._zygote = self._begin()
+                self._replace_zygote()
                 continue
             if outcome.reason != Reason.NONE or outcome.status != signal.SIGKILL:
                 return result
             # Nothing inside can send SIGKILL: somebody outside did, or the child could not be confined.
             death = ZygoteDied("the child was killed from outside")
         raise death
+
+    def _replace_zygote(self) -> None:
+        self._zygote.close()
+        try:
+            self._zygote = self._begin()
+        except SandboxError as error:
+            raise ZygoteDied(str(error)) from None
 
 
 def _compile_once(zygote: Zygote, given: int) -> tuple[Outcome, Code | str]:
@@ -159,7 +165,9 @@ def _compile_once(zygote: Zygote, given: int) -> tuple[Outcome, Code | str]:
         os.close(stderr)
 
 
-def _run_once(zygote: Zygote, code: int, given: bytes, limits: Limits, cpu_s: float) -> tuple[Outcome, Run]:
+def _run_once(
+    zygote: Zygote, code: int, given: bytes, limits: Limits, cpu_s: float
+) -> tuple[Outcome, Run]:
     request = Request(
         RUN, cpu_s, limits.effective_wall_s, limits.memory_mb * MIB,
         limits.memory_mb * MIB + _ADDRESS_SPACE_EXTRA, limits.output_mb * MIB + 1, limits.threads,

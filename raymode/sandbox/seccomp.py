@@ -22,36 +22,47 @@ SIGKILL = 9
 Instruction = bytes
 Block = list[Instruction]
 
-PLAIN = """
-read write close stat fstat lstat poll lseek munmap brk rt_sigaction rt_sigprocmask rt_sigreturn pread64
-pwrite64 readv writev access pipe select sched_yield mremap msync madvise dup dup2 pause nanosleep
-getitimer alarm setitimer getpid sendto recvfrom shutdown getsockname getpeername getsockopt exit uname
-fsync fdatasync ftruncate getcwd chdir fchdir readlink umask gettimeofday getrlimit getrusage sysinfo
-times getuid getgid geteuid getegid getppid getpgrp getgroups getresuid getresgid getpgid getsid
-rt_sigpending rt_sigtimedwait rt_sigsuspend sigaltstack getpriority sched_getparam sched_getscheduler
-gettid time futex sched_getaffinity getdents64 set_tid_address restart_syscall clock_gettime clock_getres
-clock_nanosleep exit_group epoll_wait epoll_ctl newfstatat readlinkat faccessat pselect6 ppoll
-set_robust_list get_robust_list epoll_pwait eventfd2 epoll_create1 dup3 pipe2 getcpu getrandom membarrier
-statx rseq close_range faccessat2
-""".split()
-ZYGOTE_ONLY = """
-wait4 waitid kill recvmsg sendmsg seccomp pidfd_open fork
-""".split()
-DEADLY = """
-ptrace process_vm_readv process_vm_writev kcmp pidfd_getfd process_madvise mount umount2 pivot_root chroot
-unshare setns open_tree move_mount fsopen fsconfig fsmount fspick mount_setattr bpf perf_event_open
-userfaultfd io_uring_setup io_uring_enter io_uring_register add_key request_key keyctl kexec_load
-kexec_file_load init_module finit_module delete_module iopl ioperm modify_ldt acct swapon swapoff reboot
-quotactl syslog personality settimeofday clock_settime adjtimex clock_adjtime name_to_handle_at
-open_by_handle_at mbind
-""".split()
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
+PLAIN = _words(
+    """
+    read write close stat fstat lstat poll lseek munmap brk rt_sigaction rt_sigprocmask rt_sigreturn
+    pread64 pwrite64 readv writev access pipe select sched_yield mremap msync madvise dup dup2 pause
+    nanosleep getitimer alarm setitimer getpid sendto recvfrom shutdown getsockname getpeername
+    getsockopt exit uname fsync fdatasync ftruncate getcwd chdir fchdir readlink umask gettimeofday
+    getrlimit getrusage sysinfo times getuid getgid geteuid getegid getppid getpgrp getgroups
+    getresuid getresgid getpgid getsid rt_sigpending rt_sigtimedwait rt_sigsuspend sigaltstack
+    getpriority sched_getparam sched_getscheduler gettid time futex sched_getaffinity getdents64
+    set_tid_address restart_syscall clock_gettime clock_getres clock_nanosleep exit_group epoll_wait
+    epoll_ctl newfstatat readlinkat faccessat pselect6 ppoll set_robust_list get_robust_list
+    epoll_pwait eventfd2 epoll_create1 dup3 pipe2 getcpu getrandom membarrier statx rseq close_range
+    faccessat2
+    """
+)
+ZYGOTE_ONLY = _words("wait4 waitid kill recvmsg sendmsg seccomp pidfd_open fork")
+DEADLY = _words(
+    """
+    ptrace process_vm_readv process_vm_writev kcmp pidfd_getfd process_madvise mount umount2
+    pivot_root chroot unshare setns open_tree move_mount fsopen fsconfig fsmount fspick mount_setattr
+    bpf perf_event_open userfaultfd io_uring_setup io_uring_enter io_uring_register add_key
+    request_key keyctl kexec_load kexec_file_load init_module finit_module delete_module iopl ioperm
+    modify_ldt acct swapon swapoff reboot quotactl syslog personality settimeofday clock_settime
+    adjtimex clock_adjtime name_to_handle_at open_by_handle_at mbind
+    """
+)
 
 # What glibc and musl pass to clone for a new thread, and glibc for fork.
 THREAD_FLAGS, FORK_FLAGS = (0x3D0F00, 0x7D0F00), 0x01200011
-_WRITING = 0o3 | 0o100 | 0o1000 | 0o2000 | 0o20000000  # access mode, O_CREAT, O_TRUNC, O_APPEND, O_TMPFILE
+# Access mode, O_CREAT, O_TRUNC, O_APPEND, O_TMPFILE.
+_WRITING = 0o3 | 0o100 | 0o1000 | 0o2000 | 0o20000000
 _PROT_WRITE, _PROT_EXEC, _MAP_ANONYMOUS = 2, 4, 0x20
-_TERMINAL_QUERIES = (0x5401, 0x5413, 0x541B, 0x5421, 0x5451)  # TCGETS TIOCGWINSZ FIONREAD FIONBIO FIOCLEX
-_FCNTL = (0, 1, 2, 3, 4, 1030, 1034)  # F_DUPFD GETFD SETFD GETFL SETFL DUPFD_CLOEXEC GET_SEALS
+# TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIOCLEX.
+_TERMINAL_QUERIES = (0x5401, 0x5413, 0x541B, 0x5421, 0x5451)
+# F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC, F_GET_SEALS.
+_FCNTL = (0, 1, 2, 3, 4, 1030, 1034)
 _PR_SET_NAME, _ARCH_SET_FS, _AF_UNIX, _SOCK_STREAM = 15, 0x1002, 1, 1
 
 
@@ -123,12 +134,15 @@ def base_filter(*, may_open: bool) -> list[Instruction]:
     program.on_each(ZYGOTE_ONLY, ALLOW)
     read_only = [_any_bit(_WRITING, 1, 0), _give(ALLOW), _give(refuse(EACCES))]
     for name, flags in (("openat", 2), ("open", 1)):
-        program.on(name, [_load_argument(flags), *read_only] if may_open else [_give(refuse(EACCES))])
+        program.on(
+            name, [_load_argument(flags), *read_only] if may_open else [_give(refuse(EACCES))]
+        )
     _memory_rules(program)
     program.on("ioctl", _argument_is(1, _TERMINAL_QUERIES, refuse(ENOTTY)))
     program.on("fcntl", _argument_is(1, _FCNTL, refuse(EPERM)))
     program.on("clone", _argument_is(0, (*THREAD_FLAGS, FORK_FLAGS), refuse(EPERM)))
-    program.on("clone3", [_give(refuse(ENOSYS))])  # its flags are behind a pointer; glibc then uses clone
+    # The flags of clone3 are behind a pointer, out of a filter's sight; glibc then falls back to clone.
+    program.on("clone3", [_give(refuse(ENOSYS))])
     program.on("socketpair", _stream_pair())
     program.on("prctl", _argument_is(0, (_PR_SET_NAME, syscalls.PR_SET_PDEATHSIG), refuse(EPERM)))
     program.on("arch_prctl", _argument_is(0, (_ARCH_SET_FS,), refuse(EPERM)))
@@ -139,7 +153,12 @@ def base_filter(*, may_open: bool) -> list[Instruction]:
 
 
 def _check_architecture() -> Block:
-    block = [_load(4), _equal(syscalls.audit_arch(syscalls.MACHINE), 1, 0), _give(KILL), _load_number()]
+    block = [
+        _load(4),
+        _equal(syscalls.audit_arch(syscalls.MACHINE), 1, 0),
+        _give(KILL),
+        _load_number(),
+    ]
     if syscalls.MACHINE == "x86_64":
         block += [_ins(0x35, 0, 1, 0x40000000), _give(KILL)]  # the x32 numbering
     return block

@@ -27,23 +27,41 @@ from raymode.sandbox import program, seccomp
 from raymode.sandbox.enclosure import FIRST_KEPT, MAX_FILES, Enclosure, enter, shut_in
 from raymode.sandbox.isolation import die_with_parent
 from raymode.sandbox.protocol import (
-    COMPILE, FAILED, MAX_CODE_BYTES, OUTCOME, READY, REQUEST, STILL_RUNNING, Outcome, Reason, Request,
+    COMPILE,
+    FAILED,
+    MAX_CODE_BYTES,
+    OUTCOME,
+    READY,
+    REQUEST,
+    STILL_RUNNING,
+    Outcome,
+    Reason,
+    Request,
     Setup,
-)  # fmt: skip
+)
 
-CORE = """
-re string math collections heapq bisect itertools functools operator random copy time io typing traceback
-linecache tokenize locale encodings.utf_8 encodings.ascii encodings.latin_1 resource threading queue decimal
-fractions statistics
-""".split()
-ALL = """
-cmath datetime array enum dataclasses contextlib textwrap pprint numbers abc codecs unicodedata _strptime
-calendar hashlib zlib binascii base64 json ast inspect types weakref bz2 lzma keyword stat tempfile shutil
-glob fnmatch errno warnings concurrent.futures.thread secrets timeit struct selectors subprocess platform
-uuid csv asyncio fileinput sqlite3 ctypes mmap pickle xml.dom.minidom http.client zoneinfo graphlib
-encodings.utf_7 encodings.utf_16 encodings.cp1252 encodings.idna urllib.request multiprocessing.pool
-multiprocessing.shared_memory
-""".split()
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
+CORE = _words(
+    """
+    re string math collections heapq bisect itertools functools operator random copy time io typing
+    traceback linecache tokenize locale encodings.utf_8 encodings.ascii encodings.latin_1 resource
+    threading queue decimal fractions statistics
+    """
+)
+ALL = _words(
+    """
+    cmath datetime array enum dataclasses contextlib textwrap pprint numbers abc codecs unicodedata
+    _strptime calendar hashlib zlib binascii base64 json ast inspect types weakref bz2 lzma keyword
+    stat tempfile shutil glob fnmatch errno warnings concurrent.futures.thread secrets timeit struct
+    selectors subprocess platform uuid csv asyncio fileinput sqlite3 ctypes mmap pickle
+    xml.dom.minidom http.client zoneinfo graphlib encodings.utf_7 encodings.utf_16 encodings.cp1252
+    encodings.idna urllib.request multiprocessing.pool multiprocessing.shared_memory
+    """
+)
 """Loaded beforehand at L2, where no file can be opened any more."""
 
 _SOCKET_NUMBER = 50  # out of the way of the descriptors children keep
@@ -53,8 +71,11 @@ _LONG_S = 0.02
 
 def main(descriptor: int) -> None:
     """Serve the judge at the other end of `descriptor` until it hangs up."""
-    os.dup2(descriptor, _SOCKET_NUMBER, inheritable=False)
-    os.close(descriptor)
+    if descriptor == _SOCKET_NUMBER:
+        os.set_inheritable(descriptor, False)
+    else:
+        os.dup2(descriptor, _SOCKET_NUMBER, inheritable=False)
+        os.close(descriptor)
     connection = socket.socket(fileno=_SOCKET_NUMBER)
     setup = Setup(**json.loads(connection.recv(_READ_CHUNK)))
     try:
@@ -123,7 +144,9 @@ def _serve(connection: socket.socket, children: "_Children") -> None:
 class _Children:
     """Forks, confines, watches and reaps one child at a time."""
 
-    def __init__(self, program_filter: seccomp.Filter | None, other_tasks: int, first_free: int) -> None:
+    def __init__(
+        self, program_filter: seccomp.Filter | None, other_tasks: int, first_free: int
+    ) -> None:
         self._filter = program_filter
         self._other_tasks = other_tasks
         self._first_free = first_free
@@ -143,7 +166,11 @@ class _Children:
         try:
             die_with_parent()
             compiling = request.operation == COMPILE
-            stdin, output, stderr = descriptors[0 if compiling else 1], descriptors[-2], descriptors[-1]
+            stdin, output, stderr = (
+                descriptors[0 if compiling else 1],
+                descriptors[-2],
+                descriptors[-1],
+            )
             for source, target in ((stdin, 0), (output, 1), (stderr, 2)):
                 os.dup2(source, target)
             os.closerange(self._first_free, MAX_FILES)
@@ -189,7 +216,8 @@ def _watch(pid: int, request: Request, started: float, connection: socket.socket
             break
         if wait_s == _LONG_S and not events:
             socket.send_fds(connection, [STILL_RUNNING], [child])
-        used = time.clock_gettime((~pid << 3) | 2)  # the child's CPU clock, see clock_getcpuclockid(3)
+        cpu_clock = (~pid << 3) | 2  # see clock_getcpuclockid(3)
+        used = time.clock_gettime(cpu_clock)
         if events or used >= request.cpu_s or time.monotonic() >= wall_end:
             reason = Reason.CPU if used >= request.cpu_s else Reason.WALL
             os.kill(pid, signal.SIGKILL)
@@ -198,4 +226,6 @@ def _watch(pid: int, request: Request, started: float, connection: socket.socket
     os.close(child)
     _, status, usage = os.wait4(pid, 0)
     cpu_s = usage.ru_utime + usage.ru_stime
+    if status == signal.SIGKILL and reason == Reason.NONE and cpu_s >= request.cpu_s:
+        reason = Reason.CPU  # RLIMIT_CPU was quicker on a machine too busy to run this process
     return Outcome(status, reason, cpu_s, usage.ru_maxrss, time.monotonic() - started)

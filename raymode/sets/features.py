@@ -73,22 +73,10 @@ class _Reader:
         self._functions: list[Function] = []
         self._used: dict[Binding, set[str]] = defaultdict(set)
         start = _Context(self._names.scopes[tree])
-        scopes = self._statement_scopes(tree)
+        scopes = self._names.statement_scopes(tree)
         self._style = Style(self._names, self._live, scopes)
         self._operators = Operators(self._live, scopes)
         self._stack: list[tuple[ast.AST, _Context]] = [(node, start) for node in tree.body]
-
-    def _statement_scopes(self, tree: ast.Module) -> dict[ast.stmt, Scope]:
-        found: dict[ast.stmt, Scope] = {}
-        stack: list[tuple[ast.AST, Scope]] = [(tree, self._names.scopes[tree])]
-        while stack:
-            node, scope = stack.pop()
-            if isinstance(node, ast.stmt):
-                found[node] = scope
-            if not isinstance(node, ast.expr):
-                inner = self._names.scopes.get(node, scope)
-                stack.extend((child, inner) for child in ast.iter_child_nodes(node))
-        return found
 
     def read(self) -> None:
         """Fill `found`."""

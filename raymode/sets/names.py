@@ -82,6 +82,19 @@ class Names:
             self._bind(*store)
         self._keep_names()
 
+    def statement_scopes(self, tree: ast.Module) -> dict[ast.stmt, Scope]:
+        """Return the scope that every statement of `tree` stands in."""
+        found: dict[ast.stmt, Scope] = {}
+        stack: list[tuple[ast.AST, Scope]] = [(tree, self.scopes[tree])]
+        while stack:
+            node, scope = stack.pop()
+            if isinstance(node, ast.stmt):
+                found[node] = scope
+            if not isinstance(node, ast.expr):
+                inner = self.scopes.get(node, scope)
+                stack.extend((child, inner) for child in ast.iter_child_nodes(node))
+        return found
+
     def _bind(self, scope: Scope, name: str, path: str | None, function: Scope | None) -> None:
         declared = scope.outer.get(name)
         if declared == "global":

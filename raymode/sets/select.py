@@ -65,10 +65,13 @@ def select_groups(
 
 
 def _accepted(solutions: Iterable[Row]) -> dict[str, dict[str, Row]]:
-    """Return problem id -> solution id -> row of the accepted solutions."""
+    """Return problem id -> solution id -> row of the accepted solutions.
+
+    A program that passes the tests although its source knows it to be wrong is not one of them.
+    """
     found: dict[str, dict[str, Row]] = defaultdict(dict)
     for solution in solutions:
-        if solution["verdict"] in ACCEPTED:
+        if solution["verdict"] in ACCEPTED and solution["claimed"]:
             found[str(solution["problem_id"])][str(solution["solution_id"])] = solution
     return found
 

@@ -15,7 +15,7 @@ END, PAD, ANSWER = "<|end|>", "<|pad|>", "<|answer|>"
 HEAD_SIZE = 32  # an attention head size that every vLLM backend supports
 CHAT_TEMPLATE = "{{ messages[-1]['content'] }}{% if add_generation_prompt %}" + ANSWER + "{% endif %}"
 # Digits and one-letter string literals stand alone, so that a model can copy a parameter it never saw in training.
-STANDS_ALONE = r"""\d|(?<=['"])[A-Za-z](?=['"])"""
+STANDS_ALONE = r"""\d|(?<=['"])[A-Za-z](?=['"])|(?<=letter )[A-Za-z]\b"""
 
 
 def make_base(texts: Iterable[str], config: ModelConfig, max_tokens: int, seed: int, directory: Path) -> None:

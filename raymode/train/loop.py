@@ -67,7 +67,9 @@ def train(config: Config, store: Store, base: str, progress: Callable[[int, dict
 def load_base(base: str) -> "tuple[PreTrainedTokenizerBase, PreTrainedModel]":
     """Return tokenizer and model, weights in float32, of a local directory, a stored checkpoint or a hub id."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
     with tempfile.TemporaryDirectory() as directory:
         place = base if Path(base).is_dir() or "://" not in base else Store(base).download("", Path(directory))
         try:

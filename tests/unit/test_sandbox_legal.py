@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - the programs are one line each, however long
 """Legal programs stay legal: each runs in the sandbox and as `python program.py < input`, and both agree.
 
 Agreement means the same standard output and the same kind of end (exit code 0 or not).
@@ -186,6 +187,8 @@ def test_same_as_the_interpreter(name: str, sandbox: Sandbox, tmp_path: Path) ->
     program, given = LEGAL[name]
     ended_well, printed = real_run(tmp_path, program, given)
     run = sandbox.run(program, given, LIMITS)
-    assert (run.status is Status.AC, run.output) == (ended_well, printed), f"{run.status} {run.message}"
+    assert (run.status is Status.AC, run.output) == (ended_well, printed), (
+        f"{run.status} {run.message}"
+    )
     if not ended_well:
         assert run.status in (Status.RE, Status.CE)

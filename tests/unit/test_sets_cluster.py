@@ -72,7 +72,9 @@ def test_agglomeration_equals_the_slow_reference(seed: int) -> None:
     rows = random_rows(rng, 9)
     rows += rng.choices(rows, k=3)
     for threshold in (0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 1.0):
-        assert partition(cluster_agglomerative(rows, threshold)) == slow_agglomeration(rows, threshold)
+        assert partition(cluster_agglomerative(rows, threshold)) == slow_agglomeration(
+            rows, threshold
+        )
 
 
 def test_agglomeration_does_not_depend_on_the_order_and_numbers_by_appearance() -> None:

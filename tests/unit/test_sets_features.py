@@ -104,14 +104,18 @@ Rewrite = Callable[[str, random.Random], str]
 
 def _reformat(code: str, rng: random.Random) -> str:
     lines = ast.unparse(ast.parse(code)).split("\n")
-    return "\n".join(f"{line}  # {rng.random()}" if line.strip() and "'" not in line else line for line in lines)
+    return "\n".join(
+        f"{line}  # {rng.random()}" if line.strip() and "'" not in line else line for line in lines
+    )
 
 
 def _wrap(code: str, rng: random.Random) -> str:
     """Put everything into a function that is called at once."""
     tree = ast.parse(code)
     uses_global = any(isinstance(node, ast.Global | ast.Nonlocal) for node in ast.walk(tree))
-    stars = any(isinstance(node, ast.ImportFrom) and node.names[0].name == "*" for node in tree.body)
+    stars = any(
+        isinstance(node, ast.ImportFrom) and node.names[0].name == "*" for node in tree.body
+    )
     if uses_global or stars:
         return code
     body = "\n".join("    " + line for line in ast.unparse(tree).split("\n"))
@@ -184,7 +188,9 @@ def _is_simple(node: ast.stmt) -> bool:
 def _independent(one: ast.stmt, other: ast.stmt) -> bool:
     def names(node: ast.stmt) -> set[str]:
         found = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
-        found |= {part.asname or part.name for part in ast.walk(node) if isinstance(part, ast.alias)}
+        found |= {
+            part.asname or part.name for part in ast.walk(node) if isinstance(part, ast.alias)
+        }
         return found | {part.name for part in ast.walk(node) if isinstance(part, ast.FunctionDef)}
 
     return not names(one) & names(other)
@@ -209,7 +215,9 @@ def test_rewrites_that_keep_the_algorithm_keep_its_features(name: str) -> None:
             if row["claimed"]:
                 other = REWRITES[name](row["code"], rng)
                 changed += other != row["code"]
-                assert algorithm(other) == algorithm(row["code"]), f"{row['code']}\n--- became\n{other}"
+                assert algorithm(other) == algorithm(row["code"]), (
+                    f"{row['code']}\n--- became\n{other}"
+                )
     assert changed > 20
 
 

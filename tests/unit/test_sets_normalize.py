@@ -10,34 +10,60 @@ from raymode.sources.embedded import generate
 
 SAME = {
     "layout and comments": ("a=1;print( a )", "# one\na = 1\n\n\nprint(a)  # two\n"),
-    "docstring": ('def f():\n    """Doc."""\n    return 1\nprint(f())', "def f():\n return 1\nprint(f())"),
+    "docstring": (
+        'def f():\n    """Doc."""\n    return 1\nprint(f())',
+        "def f():\n return 1\nprint(f())",
+    ),
     "pass": ("for i in range(3):\n    pass\n    print(i)", "for i in range(3): print(i)"),
     "assigned names": ("a = 1\nb = a\nprint(b)", "x = 1\ny = x\nprint(y)"),
-    "one name for two things": ("def f():\n i=1\n return i\ni=2\nprint(f(), i)",
-                                "def g():\n a=1\n return a\nb=2\nprint(g(), b)"),
+    "one name for two things": (
+        "def f():\n i=1\n return i\ni=2\nprint(f(), i)",
+        "def g():\n a=1\n return a\nb=2\nprint(g(), b)",
+    ),
     "loop variables": ("for i in range(3): print(i)", "for j in range(3): print(j)"),
     "comprehension variables": ("print([i for i in [1] if i])", "print([k for k in [1] if k])"),
-    "a comprehension that hides a name": ("x=[1]\nprint([x for x in x], x)", "y=[1]\nprint([z for z in y], y)"),
-    "exception names": ("try:\n 1/0\nexcept ValueError as e:\n print(e)",
-                        "try:\n 1/0\nexcept ValueError as err:\n print(err)"),
-    "functions and parameters": ("def f(a, *b, c=1, **d): return a, b, c, d\nprint(f(1))",
-                                 "def g(x, *y, z=1, **t): return x, y, z, t\nprint(g(1))"),
-    "keywords of local functions": ("def f(a, b): return a - b\nprint(f(b=1, a=2))",
-                                    "def f(x, y): return x - y\nprint(f(y=1, x=2))"),
+    "a comprehension that hides a name": (
+        "x=[1]\nprint([x for x in x], x)",
+        "y=[1]\nprint([z for z in y], y)",
+    ),
+    "exception names": (
+        "try:\n 1/0\nexcept ValueError as e:\n print(e)",
+        "try:\n 1/0\nexcept ValueError as err:\n print(err)",
+    ),
+    "functions and parameters": (
+        "def f(a, *b, c=1, **d): return a, b, c, d\nprint(f(1))",
+        "def g(x, *y, z=1, **t): return x, y, z, t\nprint(g(1))",
+    ),
+    "keywords of local functions": (
+        "def f(a, b): return a - b\nprint(f(b=1, a=2))",
+        "def f(x, y): return x - y\nprint(f(y=1, x=2))",
+    ),
     "import aliases": ("import heapq as h\nh.heappop([1])", "import heapq\nheapq.heappop([1])"),
     "from imports": ("from heapq import heappop as p\np([1])", "import heapq\nheapq.heappop([1])"),
     "unused imports": ("import sys, os.path\nfrom math import gcd\nprint(1)", "print(1)"),
-    "order of imports": ("import math\nimport sys\nprint(math.pi, sys.argv)",
-                         "import sys\nimport math\nprint(math.pi, sys.argv)"),
+    "order of imports": (
+        "import math\nimport sys\nprint(math.pi, sys.argv)",
+        "import sys\nimport math\nprint(math.pi, sys.argv)",
+    ),
     "future": ("from __future__ import annotations\nprint(1)", "print(1)"),
-    "annotations": ("def f(a: int) -> 'int':\n x: int = a\n return x\nprint(f(1))",
-                    "def f(a):\n x = a\n return x\nprint(f(1))"),
-    "global": ("n = 0\ndef f():\n global n\n n += 1\nf()\nprint(n)", "m = 0\ndef g():\n global m\n m += 1\ng()\nprint(m)"),
-    "nonlocal": ("def f():\n n=0\n def g():\n  nonlocal n\n  n+=1\n g()\n return n\nprint(f())",
-                 "def a():\n b=0\n def c():\n  nonlocal b\n  b+=1\n c()\n return b\nprint(a())"),
+    "annotations": (
+        "def f(a: int) -> 'int':\n x: int = a\n return x\nprint(f(1))",
+        "def f(a):\n x = a\n return x\nprint(f(1))",
+    ),
+    "global": (
+        "n = 0\ndef f():\n global n\n n += 1\nf()\nprint(n)",
+        "m = 0\ndef g():\n global m\n m += 1\ng()\nprint(m)",
+    ),
+    "nonlocal": (
+        "def f():\n n=0\n def g():\n  nonlocal n\n  n+=1\n g()\n return n\nprint(f())",
+        "def a():\n b=0\n def c():\n  nonlocal b\n  b+=1\n c()\n return b\nprint(a())",
+    ),
     "walrus": ("if (n := 3) > 2: print(n)", "if (k := 3) > 2: print(k)"),
     "match": ("match [1]:\n case [x, *y]: print(x, y)", "match [1]:\n case [a, *b]: print(a, b)"),
-    "elif": ("a=1\nif a: print(1)\nelif a+1: print(2)", "b=1\nif b: print(1)\nelse:\n if b+1: print(2)"),
+    "elif": (
+        "a=1\nif a: print(1)\nelif a+1: print(2)",
+        "b=1\nif b: print(1)\nelse:\n if b+1: print(2)",
+    ),
 }
 
 DIFFERENT = {
@@ -47,22 +73,40 @@ DIFFERENT = {
     "which name": ("a=1;b=2;print(a)", "a=1;b=2;print(b)"),
     "order of statements": ("a=1;print(a);a=2", "a=1;a=2;print(a)"),
     "builtins": ("print(min([1,2]))", "print(max([1,2]))"),
-    "a builtin and a local name": ("def max(a): return a\nprint(max([1]))", "def f(a): return a\nprint(max([1]))"),
+    "a builtin and a local name": (
+        "def max(a): return a\nprint(max([1]))",
+        "def f(a): return a\nprint(max([1]))",
+    ),
     "attributes": ("print('a'.upper())", "print('a'.lower())"),
     "modules": ("import math as m\nm.f(1)", "import cmath as m\nm.f(1)"),
     "missing imports": ("import math\nprint(math.pi)", "print(math.pi)"),
     "unused imports that may fail": ("import numpy\nprint(1)", "print(1)"),
-    "global or local": ("n=0\ndef f():\n global n\n n=1\nf();print(n)", "n=0\ndef f():\n n=1\nf();print(n)"),
-    "keyword order of local functions": ("def f(a, b): return a - b\nprint(f(a=1, b=2))",
-                                         "def f(a, b): return a - b\nprint(f(b=1, a=2))"),
-    "keywords of methods": ("class C:\n def m(self,a,b): return a-b\nprint(C().m(a=1,b=2))",
-                            "class C:\n def m(self,b,a): return b-a\nprint(C().m(a=1,b=2))"),
-    "keywords from a dict": ("def f(a,b): return a-b\nprint(f(**{'a':1,'b':2}))",
-                             "def f(b,a): return b-a\nprint(f(**{'a':1,'b':2}))"),
+    "global or local": (
+        "n=0\ndef f():\n global n\n n=1\nf();print(n)",
+        "n=0\ndef f():\n n=1\nf();print(n)",
+    ),
+    "keyword order of local functions": (
+        "def f(a, b): return a - b\nprint(f(a=1, b=2))",
+        "def f(a, b): return a - b\nprint(f(b=1, a=2))",
+    ),
+    "keywords of methods": (
+        "class C:\n def m(self,a,b): return a-b\nprint(C().m(a=1,b=2))",
+        "class C:\n def m(self,b,a): return b-a\nprint(C().m(a=1,b=2))",
+    ),
+    "keywords from a dict": (
+        "def f(a,b): return a-b\nprint(f(**{'a':1,'b':2}))",
+        "def f(b,a): return b-a\nprint(f(**{'a':1,'b':2}))",
+    ),
     "names as text": ("a=1;b=2;print(eval('a'))", "b=1;a=2;print(eval('a'))"),
-    "annotations that fail": ("def f(a: List): return a\nprint(f(1))", "def f(a): return a\nprint(f(1))"),
+    "annotations that fail": (
+        "def f(a: List): return a\nprint(f(1))",
+        "def f(a): return a\nprint(f(1))",
+    ),
     "dataclass fields": ("class C:\n a: int = 1", "class C:\n a = 1"),
-    "else of a loop": ("for i in [1]: print(i)\nelse: print(2)", "for i in [1]: print(i)\nprint(2)"),
+    "else of a loop": (
+        "for i in [1]: print(i)\nelse: print(2)",
+        "for i in [1]: print(i)\nprint(2)",
+    ),
     "defaults": ("def f(a=1): return a\nprint(f())", "def f(a=2): return a\nprint(f())"),
     "text": ("print('$0')", "print('$1')"),
 }
@@ -112,12 +156,16 @@ def test_rejection_names_its_reason(reason: str, code: str) -> None:
 
 
 def test_a_program_for_both_versions_is_kept() -> None:
-    assert isinstance(normalize("try:\n    input = raw_input\nexcept NameError:\n    pass"), Normalized)
+    assert isinstance(
+        normalize("try:\n    input = raw_input\nexcept NameError:\n    pass"), Normalized
+    )
 
 
 def test_deep_programs_neither_fail_nor_recurse() -> None:
     chain = "x = " + "+".join(["1"] * 900)
-    ladder = "x = 3\nif x == 0: pass\n" + "".join(f"elif x == {i}: print({i})\n" for i in range(300))
+    ladder = "x = 3\nif x == 0: pass\n" + "".join(
+        f"elif x == {i}: print({i})\n" for i in range(300)
+    )
     nested = "x = " + "[" * 5000 + "]" * 5000
     assert isinstance(normalize(chain), Normalized)
     assert isinstance(normalize(ladder), Normalized)

@@ -13,25 +13,39 @@ from raymode.sets.select import order_prompts, order_responses, select_groups
 N_PROBLEMS = 6
 
 
-def tables(n_problems: int = N_PROBLEMS, n_solutions: int = 5) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def tables(
+    n_problems: int = N_PROBLEMS, n_solutions: int = 5
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     problems = [
-        {"problem_id": f"p{i}", "prompt": f"Prompt {i}", "split": "train"} for i in range(n_problems)
+        {"problem_id": f"p{i}", "prompt": f"Prompt {i}", "split": "train"}
+        for i in range(n_problems)
     ] + [{"problem_id": "held", "prompt": "H", "split": "heldout_parameters"}]
     solutions = [
         {"problem_id": row["problem_id"], "solution_id": f"{row['problem_id']}/s{j}",
-         "code": f"print({j})", "verdict": "AC", "cluster_id": f"c{j}"}
+         "code": f"print({j})", "verdict": "AC", "claimed": True, "cluster_id": f"c{j}"}
         for row in problems for j in range(n_solutions)
     ]  # fmt: skip
     solutions += [
-        {"problem_id": "p0", "solution_id": f"p0/w{j}", "code": "", "verdict": verdict, "cluster_id": None}
-        for j, verdict in enumerate(["WA", "TLE", "RE"])
+        {
+            "problem_id": "p0",
+            "solution_id": f"p0/w{j}",
+            "code": "",
+            "verdict": verdict,
+            "claimed": claimed,
+            "cluster_id": None,
+        }
+        for j, (verdict, claimed) in enumerate(
+            [("WA", True), ("TLE", True), ("RE", False), ("AC", False)]
+        )
     ]
     return problems, solutions
 
 
 def select(prompts: int | None, responses: int, seed: int = 0, **more: Any) -> list[dict[str, Any]]:
     problems, solutions = tables()
-    return select_groups(problems, solutions, prompts=prompts, responses=responses, seed=seed, **more)
+    return select_groups(
+        problems, solutions, prompts=prompts, responses=responses, seed=seed, **more
+    )
 
 
 def test_every_subset_is_equally_likely() -> None:
@@ -47,7 +61,9 @@ def test_mean_over_seeds_of_the_kept_mean_is_the_mean_of_all() -> None:
     value = {"a": 1.0, "b": 2.0, "c": 4.0, "d": 8.0, "e": 16.0}
     runs = 12_000
     for k in (1, 2, 3):
-        means = [sum(value[n] for n in order_responses("p", value, seed)[:k]) / k for seed in range(runs)]
+        means = [
+            sum(value[n] for n in order_responses("p", value, seed)[:k]) / k for seed in range(runs)
+        ]
         standard_error = 6.0 / (k * runs) ** 0.5
         assert abs(sum(means) / runs - 6.2) < 4 * standard_error
 
@@ -85,7 +101,9 @@ def test_rows_fit_the_table_and_hold_only_accepted_training_solutions() -> None:
 
 def test_problems_with_too_few_solutions_are_left_out() -> None:
     problems, solutions = tables()
-    solutions = [row for row in solutions if row["problem_id"] != "p3" or row["solution_id"] < "p3/s2"]
+    solutions = [
+        row for row in solutions if row["problem_id"] != "p3" or row["solution_id"] < "p3/s2"
+    ]
     rows = select_groups(problems, solutions, prompts=None, responses=3, seed=0)
     assert {row["problem_id"] for row in rows} == {"p0", "p1", "p2", "p4", "p5"}
     rows = select_groups(problems, solutions, prompts=None, responses=2, seed=0)
@@ -95,13 +113,20 @@ def test_problems_with_too_few_solutions_are_left_out() -> None:
 @pytest.mark.parametrize(
     ("prompts", "responses", "minimum", "words"),
     [
-        (7, 2, 0, ["6 training problems", "at least 2", "7 asked", "train.prompts or train.responses"]),
+        (
+            7,
+            2,
+            0,
+            ["6 training problems", "at least 2", "7 asked", "train.prompts or train.responses"],
+        ),
         (1, 9, 0, ["0 training problems", "at least 9", "train.responses"]),
         (7, 2, 4, ["6 training problems", "at least 4", "train.minimum_responses"]),
         (1, 0, 0, ["train.responses=0"]),
     ],
 )
-def test_too_few_is_one_clear_line(prompts: int, responses: int, minimum: int, words: list[str]) -> None:
+def test_too_few_is_one_clear_line(
+    prompts: int, responses: int, minimum: int, words: list[str]
+) -> None:
     with pytest.raises(DataError) as caught:
         select(prompts, responses, minimum_responses=minimum)
     assert "\n" not in str(caught.value)

@@ -1,0 +1,204 @@
+"""Builds the set tables: Ray Data streams a source through checking, deduping, verifying, clustering.
+
+One row of the stream is one problem with its solutions, pickled into one binary cell: lists of
+hundreds of programs in an Arrow cell overflow its offsets further on. The driver gathers the
+problems of a part and writes it; what is written is never done again.
+"""
+
+import logging
+import pickle
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pyarrow as pa
+import ray
+import ray.data
+import ray.exceptions
+from ray import cloudpickle
+
+from raymode.config import Config, SandboxConfig, fingerprint
+from raymode.errors import ConfigError, DataError, RaymodeError
+from raymode.lock import exclusive
+from raymode.progress import Progress
+from raymode.rundir import first_difference, inputs
+from raymode.sandbox import Sandbox
+from raymode.sets.parts import is_whole, summarize, write_part
+from raymode.sets.records import prepare
+from raymode.sets.verify import Judged, judge
+from raymode.sources import Partition, Source, make_source
+from raymode.store import Store
+
+MANIFEST = "manifest.json"
+INPUTS = "inputs.json"
+READERS = 2
+_CHATTY = ("ray.data._internal.execution.streaming_executor", "ray.data._internal.progress")
+"""Loggers that tell when a dataset starts and ends; raymode has progress lines of its own."""
+_SCHEMA = pa.schema(
+    [
+        pa.field("part", pa.int64()),
+        pa.field(
+            "position", pa.int64()
+        ),  # of the problem in its part; -1 for the row after the last
+        pa.field("payload", pa.large_binary()),
+    ]
+)
+
+
+def build_sets(config: Config, source: Source | None = None) -> dict[str, Any]:
+    """Return the summary of the set tables in `config.sets_path`, building what is not there yet.
+
+    source: where the problems come from, if not from the one that `config.source` names.
+    Finished sets are returned at once. Raises ConfigError if other sets stand there, DataError if
+    the source gives no accepted solution, BusyError if another driver is at work there.
+    """
+    store = Store(config.sets_path)
+    with exclusive(store):
+        _check_inputs(store, config)
+        if store.exists(MANIFEST):
+            summary: dict[str, Any] = store.read_json(MANIFEST)["summary"]
+            return summary
+        partitions = (source or make_source(config)).partitions()
+        _build_parts(config, store, partitions)
+        summary = summarize(store, len(partitions))
+        if not summary["accepted"]:
+            raise DataError(
+                f"source {config.source!r}: gives no accepted solution ({summary['problems']} problems, "
+                f"rejected: {summary['rejected'] or 'none'}, verdicts: {summary['verdicts']})"
+            )
+        manifest = {
+            "parts": len(partitions),
+            "config": fingerprint(inputs(config, "sets")),
+            "summary": summary,
+        }
+        store.write_json(MANIFEST, manifest)
+        return summary
+
+
+def _check_inputs(store: Store, config: Config) -> None:
+    """Note what the sets are made from, or raise ConfigError if they are begun with something else."""
+    wanted = inputs(config, "sets") | {"sets": {"problems_per_part": config.sets.problems_per_part}}
+    if not store.exists(INPUTS):
+        store.write_json(INPUTS, wanted)
+        return
+    difference = first_difference(store.read_json(INPUTS), wanted)
+    if difference:
+        raise ConfigError(
+            f"{store.url}: sets were begun with another configuration: {difference}; choose another run_dir"
+        )
+
+
+def _build_parts(config: Config, store: Store, partitions: list[Partition]) -> None:
+    missing = [number for number in range(len(partitions)) if not is_whole(store, number)]
+    progress = Progress("sets", sum(part.programs for part in partitions), "programs")
+    progress.skip(
+        sum(part.programs for number, part in enumerate(partitions) if number not in set(missing))
+    )
+    if not missing:
+        return
+    _open_sandbox(
+        config.sandbox
+    ).close()  # a host that cannot isolate says so here, not in an actor
+    gathered: dict[int, dict[int, Judged]] = defaultdict(dict)
+    sizes: dict[int, int] = {}
+    for number, position, content in _stream(
+        config, {number: partitions[number] for number in missing}
+    ):
+        if position < 0:
+            sizes[number] = content
+        else:
+            gathered[number][position], programs = content
+            progress.advance(programs)
+        if len(gathered[number]) == sizes.get(number):
+            problems = gathered.pop(number)
+            write_part(store, number, [problems[place] for place in sorted(problems)])
+    progress.close()
+
+
+def _stream(config: Config, partitions: Mapping[int, Partition]) -> Iterator[tuple[int, int, Any]]:
+    """Yield (part, position, (judged problem, its programs)) in any order, and (part, -1, its size) per part."""
+    rows = [
+        {"part": number, "partition": cloudpickle.dumps(part)}
+        for number, part in partitions.items()
+    ]
+    dataset = ray.data.from_items(rows, override_num_blocks=len(rows))
+    dataset.context.target_max_block_size = (
+        1  # a problem is a block, so that actors share them evenly
+    )
+    dataset.context.enable_progress_bars = False
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    dataset = dataset.map_batches(
+        _read,
+        batch_format="pyarrow",
+        batch_size=1,
+        num_cpus=0,
+        compute=ray.data.TaskPoolStrategy(size=min(READERS, len(rows))),
+    ).map_batches(
+        _Verifier,
+        fn_constructor_args=(config.sandbox,),
+        batch_format="pyarrow",
+        batch_size=1,
+        num_cpus=1,
+        compute=ray.data.ActorPoolStrategy(size=_actors(config)),
+    )
+    try:
+        for batch in dataset.iter_batches(
+            batch_size=None, batch_format="pyarrow", prefetch_batches=0
+        ):
+            for row in batch.to_pylist():
+                yield row["part"], row["position"], pickle.loads(row["payload"])
+    except ray.exceptions.RayError as error:
+        raise _own_error(error) or error from error
+
+
+def _actors(config: Config) -> int:
+    """Return how many actors the cluster has CPUs for, at most `sets.actors`: more would wait for ever."""
+    return max(1, min(config.sets.actors, int(ray.cluster_resources().get("CPU", 1))))
+
+
+def _read(batch: pa.Table) -> Iterator[pa.Table]:
+    """Read a partition, check and dedupe its problems one by one."""
+    for row in batch.to_pylist():
+        partition: Partition = pickle.loads(row["partition"])
+        size = 0
+        for problem, solutions in partition.read():
+            prepared = prepare(problem, solutions, f"{partition.name}#{size}")
+            programs = len(solutions) if isinstance(solutions, list | tuple) else 0
+            yield _message(row["part"], size, (prepared, programs))
+            size += 1
+        yield _message(row["part"], -1, size)
+
+
+class _Verifier:
+    """A sandbox in an actor of its own."""
+
+    def __init__(self, config: SandboxConfig) -> None:
+        self._sandbox = _open_sandbox(config)
+
+    def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
+        for row in batch.to_pylist():
+            content = pickle.loads(row["payload"])
+            if row["position"] >= 0:
+                prepared, programs = content
+                content = judge(prepared, self._sandbox), programs
+            yield _message(row["part"], row["position"], content)
+
+
+def _open_sandbox(config: SandboxConfig) -> Sandbox:
+    return Sandbox(level=config.level or None, allow_unsafe=config.allow_unsafe)
+
+
+def _message(part: int, position: int, content: Any) -> pa.Table:
+    row = {"part": part, "position": position, "payload": pickle.dumps(content)}
+    return pa.Table.from_pylist([row], schema=_SCHEMA)
+
+
+def _own_error(error: BaseException | None) -> RaymodeError | None:
+    """Return the error of raymode that an error of Ray carries, if there is one."""
+    while error is not None:
+        # Ray's wrapper of an error is an instance of its class too, with a traceback for a message.
+        if isinstance(error, RaymodeError) and not isinstance(error, ray.exceptions.RayError):
+            return type(error)(str(error).partition("\n")[0])  # Ray appends advice of its own
+        error = getattr(error, "cause", None) or error.__cause__
+    return None

@@ -1,0 +1,70 @@
+"""Runs the candidates of a problem in a sandbox and makes the rows of its equivalence set."""
+
+import re
+from dataclasses import dataclass, field
+
+from raymode.sandbox import Limits, Sandbox, Status, Test, Verdict
+from raymode.sets.cluster import signature
+from raymode.sets.features import features
+from raymode.sets.normalize import Rejection
+from raymode.sets.records import Prepared, Row, rejected
+
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]{6,}")  # differs from run to run
+_MEASURED = (Status.TLE, Status.MLE)  # their messages tell seconds and megabytes
+
+
+@dataclass(slots=True)
+class Judged:
+    """The rows of one problem, by table."""
+
+    problems: list[Row] = field(default_factory=list)
+    solutions: list[Row] = field(default_factory=list)
+    executions: list[Row] = field(default_factory=list)
+    rejected: list[Row] = field(default_factory=list)
+
+
+def judge(prepared: Prepared, sandbox: Sandbox) -> Judged:
+    """Return the rows of `prepared`, every candidate run on the tests until one fails.
+
+    A candidate that the sandbox could not judge says nothing about the program: it is set aside.
+    """
+    judged = Judged(rejected=list(prepared.rejected))
+    if prepared.problem is None:
+        return judged
+    judged.problems.append(prepared.problem)
+    problem = prepared.problem
+    tests = [Test(test["input"], test["output"]) for test in problem["tests"]]
+    limits = Limits(cpu_s=float(problem["cpu_s"]), memory_mb=int(problem["memory_mb"]))
+    for candidate in prepared.candidates:
+        verdict = sandbox.judge(candidate["code"], tests, limits, problem["checker"])
+        if verdict.status is Status.SANDBOX_ERROR:
+            why = Rejection("sandbox_error", verdict.message)
+            name = candidate["solution_id"]
+            judged.rejected.append(rejected("solutions", name, problem["problem_id"], why))
+            continue
+        judged.solutions.append(_solution(candidate, verdict))
+        judged.executions.append(_execution(candidate, verdict))
+    return judged
+
+
+def _solution(candidate: Row, verdict: Verdict) -> Row:
+    words = sorted(features(candidate["code"])) if verdict.accepted else []
+    message = "" if verdict.status in _MEASURED else _ADDRESS.sub("0x…", verdict.message)
+    return {
+        **candidate,
+        "verdict": str(verdict.status),
+        "failing_test": verdict.failing_test,
+        "message": message,
+        "cluster_id": signature(words) if verdict.accepted else None,
+        "features": words,
+        "reward": float(verdict.accepted),
+    }
+
+
+def _execution(candidate: Row, verdict: Verdict) -> Row:
+    measured = ("cpu_s", "total_cpu_s", "wall_s", "max_rss_mb", "tests_run", "level")
+    return {
+        "solution_id": candidate["solution_id"],
+        "problem_id": candidate["problem_id"],
+        **{name: getattr(verdict, name) for name in measured},
+    }

@@ -1,0 +1,201 @@
+"""Building sets on real Ray: the same bytes whatever the parallelism, bad rows set aside, resumable."""
+
+import dataclasses
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raymode.cluster import connect
+from raymode.config import Config, EmbeddedConfig, RayConfig, SetsConfig, to_yaml
+from raymode.errors import ConfigError, DataError
+from raymode.sets.parts import MEASURED, TABLES
+from raymode.sources import Partition
+from raymode.sources.source import Rows
+from raymode.store import Store
+
+EMBEDDED = EmbeddedConfig(families=8, problems_per_family=2, heldout_families=1, slow_every=10_000)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster() -> Iterator[str]:
+    import ray
+
+    connect(RayConfig(cpus=2))
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    yield ray.get_runtime_context().gcs_address
+    ray.cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+
+
+def config(directory: Path, actors: int = 2) -> Config:
+    sets = SetsConfig(problems_per_part=2, actors=actors)
+    return Config(run_dir=str(directory), embedded=EMBEDDED, sets=sets)
+
+
+def build(*arguments: Any) -> dict[str, Any]:
+    from raymode.sets.build import build_sets
+
+    return build_sets(*arguments)
+
+
+def files(directory: Path) -> dict[str, bytes]:
+    """Return the bytes of every file of the set tables but the measured one."""
+    root = directory / "sets"
+    paths = [path for path in sorted(root.rglob("*")) if path.is_file() and path.name[0] != "."]
+    names = [path.relative_to(root) for path in paths if path.parent.name != MEASURED]
+    return {str(name): (root / name).read_bytes() for name in names}
+
+
+@dataclass(frozen=True)
+class ListPartition:
+    name: str
+    rows: list[Any]
+    programs: int = 0
+
+    def read(self) -> Iterator[Rows]:
+        for row in self.rows:
+            if isinstance(row, Exception):
+                raise row
+            yield row
+
+
+@dataclass(frozen=True)
+class ListSource:
+    parts: list[list[Any]]
+
+    def partitions(self) -> list[Partition]:
+        return [ListPartition(f"list{i}", rows) for i, rows in enumerate(self.parts)]
+
+
+def double(name: str, codes: list[Any], **changes: Any) -> tuple[Any, Any]:
+    problem = {
+        "problem_id": name, "prompt": "Double n.", "tests": [{"input": "2\n", "output": "4\n"}], "checker": "tokens",
+        "cpu_s": 2.0, "memory_mb": 256, "source": "list", "split": "train",
+    }  # fmt: skip
+    solutions = [
+        {"problem_id": name, "code": code, "language": "python", "claimed": True} for code in codes
+    ]
+    return {**problem, **changes}, solutions
+
+
+DOUBLE = "print(int(input()) * 2)"
+MIXED = ListSource(
+    [
+        [
+            double("a", [DOUBLE, "print(2 * int(input()))", "print 1", None]),
+            double("b", [DOUBLE], tests=[]),
+        ],
+        [],
+        [
+            ("no dict", None),
+            double("c", ["print(int(input()) + 1)", "import time\ntime.sleep(0.3)\nprint(4)"]),
+        ],
+        [double("d", [DOUBLE, DOUBLE.replace("(", "( "), ""]), double("e", [])],
+    ]
+)
+
+
+def test_bytes_do_not_depend_on_the_number_of_actors(tmp_path: Path) -> None:
+    summaries = [build(config(tmp_path / str(actors), actors), MIXED) for actors in (1, 2)]
+    assert summaries[0] == summaries[1]
+    assert files(tmp_path / "1") == files(tmp_path / "2")
+    assert summaries[0]["problems"] == 4
+    assert summaries[0]["accepted"] == 4
+    assert summaries[0]["copies"] == 1
+    assert summaries[0]["rejected"] == {
+        "problems: no_tests": 1,
+        "problems: wrong_type": 1,
+        "solutions: no_code": 1,
+        "solutions: problem_rejected": 1,
+        "solutions: python2": 1,
+        "solutions: wrong_type": 1,
+    }
+    store = Store(str(tmp_path / "1" / "sets"))
+    assert [row["problem_id"] for row in store.rows("problems")] == ["a", "c", "d", "e"]
+    assert {row["row"] for row in store.rows("rejected")} >= {
+        "a#2",
+        "a#3",
+        "b",
+        "b#0",
+        "list2#0",
+        "d#2",
+    }
+    assert store.read_json("manifest.json")["parts"] == 4
+
+
+def test_an_empty_set_names_its_source(tmp_path: Path) -> None:
+    nothing_right = ListSource([[double("a", ["print(5)"]), double("b", [DOUBLE], tests=[])]])
+    with pytest.raises(
+        DataError, match=r"source 'embedded'.*no accepted solution.*no_tests.*'WA': 1"
+    ):
+        build(config(tmp_path, actors=1), nothing_right)
+    assert not (tmp_path / "sets" / "manifest.json").exists()
+
+
+def test_an_unreadable_part_is_raymodes_own_error(tmp_path: Path) -> None:
+    broken = ListSource(
+        [[double("a", [DOUBLE])], [DataError("file x.parquet: row 7 cannot be read")]]
+    )
+    with pytest.raises(DataError, match=r"^file x.parquet: row 7 cannot be read$"):
+        build(config(tmp_path, actors=1), broken)
+
+
+def test_killed_and_given_again_it_ends_with_the_same_tables(tmp_path: Path, cluster: str) -> None:
+    undisturbed = build(config(tmp_path / "whole"))
+    killed = config(tmp_path / "killed")
+    parts = tmp_path / "killed" / "sets" / "parts"
+    _kill_after_some_parts(killed, tmp_path / "config.yaml", cluster, parts)
+    assert not (tmp_path / "killed" / "sets" / "manifest.json").exists()
+    written = {
+        path.name: path.stat().st_mtime_ns
+        for path in parts.iterdir()
+        if not path.name.startswith(".")
+    }
+    assert 0 < len(written) < 8
+    fewer = dataclasses.replace(killed, sets=dataclasses.replace(killed.sets, actors=1))
+    assert build(fewer) == undisturbed
+    assert {name: (parts / name).stat().st_mtime_ns for name in written} == written
+    assert files(tmp_path / "whole") == files(tmp_path / "killed")
+
+    started = time.monotonic()
+    assert build(killed) == undisturbed
+    assert time.monotonic() - started < 0.5
+    _check_tables(Store(str(tmp_path / "whole" / "sets")), undisturbed)
+    other = dataclasses.replace(
+        killed, embedded=dataclasses.replace(EMBEDDED, tests_per_problem=11)
+    )
+    with pytest.raises(ConfigError, match=r"embedded.tests_per_problem: 12 → 11"):
+        build(other)
+
+
+def _kill_after_some_parts(wanted: Config, file: Path, address: str, parts: Path) -> None:
+    """Run the job in a process of its own on the same cluster, and end it by SIGKILL after two parts."""
+    file.write_text(to_yaml(wanted))
+    job = Path(__file__).parents[2] / "jobs" / "build_sets.py"
+    with subprocess.Popen(
+        [sys.executable, str(job), f"config={file}", f"ray.address={address}"]
+    ) as process:
+        while process.poll() is None and (
+            not parts.exists() or len(list(parts.glob("part-*.json"))) < 2
+        ):
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+
+
+def _check_tables(store: Store, summary: dict[str, Any]) -> None:
+    tables = {name: store.rows(name) for name in TABLES}
+    assert len(tables["problems"]) == summary["problems"] == 16
+    assert len(tables["solutions"]) == len(tables["executions"]) == summary["solutions"]
+    assert summary["verdicts"]["claimed_right"].keys() == {"AC"}
+    assert summary["false_positives"] == 0
+    assert summary["copies"] > 0
+    accepted = [row for row in tables["solutions"] if row["verdict"] == "AC"]
+    assert all(row["cluster_id"] and row["features"] for row in accepted)
+    assert len(accepted) >= 6 * 16
