@@ -23,9 +23,13 @@ COMPANIONS = ("torchvision", "torchaudio", "torchcodec")
 
 def main() -> None:
     """Install if needed, then become the asked-for command."""
-    names = sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path != Path(__file__).resolve())
+    names = sorted(
+        path.stem for path in Path(__file__).parent.glob("*.py") if path != Path(__file__).resolve()
+    )
     if len(sys.argv) < 2 or sys.argv[1] not in [*names, "test", "install"]:
-        sys.exit(f"usage: python3 jobs/bootstrap.py {{{','.join([*names, 'test', 'install'])}}} [arguments]")
+        sys.exit(
+            f"usage: python3 jobs/bootstrap.py {{{','.join([*names, 'test', 'install'])}}} [arguments]"
+        )
     if sys.version_info < (3, 11):
         sys.exit(f"Python {sys.version.split()[0]} is too old: run this with Python 3.11 or newer")
     install()
@@ -39,13 +43,18 @@ def main() -> None:
 
 def install() -> None:
     """Make .venv hold this checkout and all it needs, unless it does already."""
-    gpu = shutil.which("nvidia-smi") is not None and subprocess.run(["nvidia-smi", "-L"], capture_output=True).returncode == 0
+    gpu = (
+        shutil.which("nvidia-smi") is not None
+        and subprocess.run(["nvidia-smi", "-L"], capture_output=True).returncode == 0
+    )
     wanted = _wanted(gpu)
     if STAMP.is_file() and STAMP.read_text() == wanted:
         return
     if not PYTHON.is_file():
         if importlib.util.find_spec("ensurepip") is None:
-            sys.exit("this Python cannot make virtual environments: install its venv package (on Debian: python3-venv)")
+            sys.exit(
+                "this Python cannot make virtual environments: install its venv package (on Debian: python3-venv)"
+            )
         _say(f"making a virtual environment in {VENV}")
         subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
     constraints = ["-c", str(ROOT / "constraints.txt")]
@@ -63,17 +72,43 @@ def install() -> None:
 
 def _install_cpu_torch() -> None:
     """Install PyTorch's CPU build, which PyPI does not carry: from pip's own sources, else through uv, which knows where."""
-    if subprocess.run([PYTHON, "-m", "pip", "install", "--quiet", CPU_TORCH], capture_output=True).returncode == 0:
+    if (
+        subprocess.run(
+            [PYTHON, "-m", "pip", "install", "--quiet", CPU_TORCH], capture_output=True
+        ).returncode
+        == 0
+    ):
         return
     _say("pip's sources have no CPU build of torch; asking uv for it")
     _pip("install", "uv")
-    uv = [str(VENV / "bin" / "uv"), "pip", "install", "--python", str(PYTHON), "--torch-backend", "cpu", CPU_TORCH.split("+")[0]]
+    uv = [
+        str(VENV / "bin" / "uv"),
+        "pip",
+        "install",
+        "--python",
+        str(PYTHON),
+        "--torch-backend",
+        "cpu",
+        CPU_TORCH.split("+")[0],
+    ]
     if subprocess.run(uv).returncode:
-        sys.exit(f"{CPU_TORCH} cannot be found: add PyTorch's CPU index to pip (PIP_EXTRA_INDEX_URL, see pytorch.org) and run this again")
+        sys.exit(
+            f"{CPU_TORCH} cannot be found: add PyTorch's CPU index to pip (PIP_EXTRA_INDEX_URL, see pytorch.org) and run this again"
+        )
 
 
 def _pip(*arguments: str) -> None:
-    if subprocess.run([PYTHON, "-m", "pip", "--disable-pip-version-check", arguments[0], "--quiet", *arguments[1:]]).returncode:
+    if subprocess.run(
+        [
+            PYTHON,
+            "-m",
+            "pip",
+            "--disable-pip-version-check",
+            arguments[0],
+            "--quiet",
+            *arguments[1:],
+        ]
+    ).returncode:
         sys.exit(f"installing failed: pip {' '.join(arguments)}")
 
 

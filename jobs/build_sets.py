@@ -2,12 +2,10 @@
 
 from raymode.config import Config
 from raymode.job import main
-from raymode.rundir import open_run
 from raymode.stages import build_sets
 
 
 def work(config: Config) -> None:
-    open_run(config)
     summary = build_sets(config)
     for name, value in summary.items():
         print(f"{name}: {value}")

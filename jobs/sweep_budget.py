@@ -3,6 +3,7 @@
 from raymode.config import Config
 from raymode.job import main
 from raymode.report.sweep import print_cells, print_table, write_report
+from raymode.rundir import open_run
 from raymode.sweep.space import cells
 
 
@@ -10,6 +11,7 @@ def work(config: Config) -> int:
     if config.sweep.dry_run:
         print_cells(cells(config))
         return 0
+    open_run(config)
     from raymode.cluster import connect
     from raymode.sweep.run import run_sweep
 
@@ -22,4 +24,8 @@ def work(config: Config) -> int:
 
 
 if __name__ == "__main__":
-    main("Sweep P x K at equal budgets (and λ), fit the variance-budget law, plot it, recommend K.", work, needs_ray=False)
+    main(
+        "Sweep P x K at equal budgets (and λ), fit the variance-budget law, plot it, recommend K.",
+        work,
+        needs_ray=False,
+    )

@@ -9,7 +9,12 @@ IN_FLIGHT = 2  # pieces per actor: one being worked on, one waiting
 
 
 def answers(
-    actor_class: type, arguments: Sequence[Any], options: Mapping[str, Any], actors: int, method: str, pieces: Mapping[int, Any]
+    actor_class: type,
+    arguments: Sequence[Any],
+    options: Mapping[str, Any],
+    actors: int,
+    method: str,
+    pieces: Mapping[int, Any],
 ) -> Iterator[tuple[int, Any]]:
     """Yield (number, result of `method` on the piece) as actors finish them; actors end with the iteration.
 

@@ -36,7 +36,9 @@ class EmbeddedConfig:
     families: int = key(0, "how many problem families; 0 = all")
     problems_per_family: int = key(25, "problems per family")
     tests_per_problem: int = key(12, "tests per problem, at least 10")
-    slow_every: int = key(12, "one problem in so many gets a too slow solution (it costs its CPU limit)")
+    slow_every: int = key(
+        12, "one problem in so many gets a too slow solution (it costs its CPU limit)"
+    )
     heldout_families: int = key(4, "families never trained on")
     heldout_fraction: float = key(0.2, "share of the other families' problems kept for evaluation")
 
@@ -55,7 +57,9 @@ class SandboxConfig:
     """How untrusted programs are isolated."""
 
     level: str = key("", "L4, L3 or L2; empty = the strongest this host allows")
-    allow_unsafe: bool = key(False, "run without kernel isolation if none works; every table then says so")
+    allow_unsafe: bool = key(
+        False, "run without kernel isolation if none works; every table then says so"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +99,12 @@ class TrainConfig:
 class EcoConfig:
     """ECO: NLL + weight * population variance of the responses' log-probabilities."""
 
-    weight: float = key(0.0, "λ: weight of the variance term (both terms are sums over a response's tokens)")
-    reduction: str = key("mean", f"what the variance is of: {', '.join(ECO_REDUCTIONS)} (see docs/losses.md)")
+    weight: float = key(
+        0.0, "λ: weight of the variance term (both terms are sums over a response's tokens)"
+    )
+    reduction: str = key(
+        "mean", f"what the variance is of: {', '.join(ECO_REDUCTIONS)} (see docs/losses.md)"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +114,9 @@ class SampleConfig:
     engine: str = key("vllm", f"one of {', '.join(ENGINES)}")
     engines: int = key(1, "engine actors in the pool")
     checkpoint: str = key("", "checkpoint to sample from; empty = <run_dir>/checkpoint")
-    splits: tuple[str, ...] = key(("heldout_parameters", "heldout_families"), "splits to draw prompts from")
+    splits: tuple[str, ...] = key(
+        ("heldout_parameters", "heldout_families"), "splits to draw prompts from"
+    )
     problems: int = key(0, "problems per split; 0 = all")
     completions: int = key(16, "n: completions per prompt")
     temperature: float = key(1.0, "sampling temperature")
@@ -132,7 +142,9 @@ class SweepConfig:
 
     budgets: tuple[int, ...] = key((480, 240), "budgets B = P*K, in responses")
     responses: tuple[int, ...] = key((1, 2, 3, 6), "values of K")
-    eco_weights: tuple[float, ...] = key((), "values of λ, each run at every budget with the largest K")
+    eco_weights: tuple[float, ...] = key(
+        (), "values of λ, each run at every budget with the largest K"
+    )
     seeds: tuple[int, ...] = key((0,), "seeds; each is a full set of cells")
     concurrent: int = key(0, "trials at once; 0 = as many as the cluster's resources allow")
     cost_prompt: float = key(4.0, "cost of acquiring one prompt, in units of cost_response")
@@ -152,7 +164,9 @@ class RayConfig:
 class Config:
     """Everything a job needs; one key per line of `--help`."""
 
-    run_dir: str = key("runs/laptop", "run directory: a path, s3://bucket/prefix or gs://bucket/prefix")
+    run_dir: str = key(
+        "runs/laptop", "run directory: a path, s3://bucket/prefix or gs://bucket/prefix"
+    )
     seed: int = key(0, "root seed; all others derive from it")
     source: str = key("embedded", "where problems come from")
     path: str = key("", "the source's files, where it has any")
@@ -187,11 +201,13 @@ def load(arguments: Sequence[str] = ()) -> Config:
     try:
         given = OmegaConf.to_container(OmegaConf.from_dotlist(list(arguments)), resolve=True)
     except (OmegaConfBaseException, ValueError) as error:
-        raise ConfigError(f"arguments: cannot be read as key=value ({_first_line(error)})") from error
+        raise ConfigError(
+            f"arguments: cannot be read as key=value ({_first_line(error)})"
+        ) from error
     assert isinstance(given, dict)
     name = given.pop("config", "laptop")
     values = _merge(_read_yaml(str(name)), {str(key): value for key, value in given.items()})
-    config = _build(Config, values, "")
+    config: Config = _build(Config, values, "")
     check(config)
     return config
 
@@ -206,18 +222,26 @@ def check(config: Config) -> None:
     _one_of("sandbox.level", config.sandbox.level, ("", "L4", "L3", "L2"))
     _at_least(config)
     if config.eco.weight and train.loss != "eco":
-        raise ConfigError(f"eco.weight={config.eco.weight}: has no effect with train.loss={train.loss}; set train.loss=eco")
+        raise ConfigError(
+            f"eco.weight={config.eco.weight}: has no effect with train.loss={train.loss}; set train.loss=eco"
+        )
     _whole_groups("train.responses", train.responses, train.responses_per_step)
     for responses in sweep.responses:
         _whole_groups("sweep.responses", responses, train.responses_per_step)
         for budget in sweep.budgets:
             if budget % responses:
-                raise ConfigError(f"sweep.budgets={budget}: is not a multiple of K={responses} in sweep.responses; P = B/K must be whole")
+                raise ConfigError(
+                    f"sweep.budgets={budget}: is not a multiple of K={responses} in sweep.responses; P = B/K must be whole"
+                )
     if config.model.width % 64:
-        raise ConfigError(f"model.width={config.model.width}: must be a multiple of 64, the size of an attention head")
+        raise ConfigError(
+            f"model.width={config.model.width}: must be a multiple of 64, the size of an attention head"
+        )
     longest = train.max_tokens if not config.model.name else config.sample.max_tokens
     if config.sample.max_model_len < longest:
-        raise ConfigError(f"sample.max_model_len={config.sample.max_model_len}: shorter than {longest} tokens; raise it")
+        raise ConfigError(
+            f"sample.max_model_len={config.sample.max_model_len}: shorter than {longest} tokens; raise it"
+        )
     if not config.run_dir:
         raise ConfigError("run_dir: is empty; name a path, s3:// or gs:// URL")
 
@@ -269,7 +293,11 @@ def _read_yaml(name: str) -> dict[str, Any]:
         text = file.read_text()
     else:
         shipped = resources.files("raymode") / "configs"
-        names = sorted(entry.name.removesuffix(".yaml") for entry in shipped.iterdir() if entry.name.endswith(".yaml"))
+        names = sorted(
+            entry.name.removesuffix(".yaml")
+            for entry in shipped.iterdir()
+            if entry.name.endswith(".yaml")
+        )
         if name not in names:
             raise ConfigError(f"config={name}: not a YAML file and not one of {', '.join(names)}")
         text = (shipped / f"{name}.yaml").read_text()
@@ -286,7 +314,9 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for name, value in over.items():
         old = merged.get(name)
-        merged[name] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+        merged[name] = (
+            _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+        )
     return merged
 
 
@@ -302,7 +332,9 @@ def _build(cls: type, values: Mapping[str, Any], prefix: str) -> Any:
         if isinstance(kind, type) and dataclasses.is_dataclass(kind):
             if not isinstance(value, Mapping):
                 inner = ", ".join(f"{full}.{item.name}" for item in dataclasses.fields(kind))
-                raise ConfigError(f"{full}={value!r}: is a group of keys; did you mean one of {inner}?")
+                raise ConfigError(
+                    f"{full}={value!r}: is a group of keys; did you mean one of {inner}?"
+                )
             arguments[name] = _build(kind, value, f"{full}.")
         else:
             arguments[name] = _convert(full, value, kind)
@@ -364,7 +396,9 @@ def _at_least(config: Config) -> None:
     if not 0 < config.sample.top_p <= 1:
         raise ConfigError(f"sample.top_p={config.sample.top_p}: must be above 0 and at most 1")
     if not 0 <= config.embedded.heldout_fraction < 1:
-        raise ConfigError(f"embedded.heldout_fraction={config.embedded.heldout_fraction}: must be at least 0 and below 1")
+        raise ConfigError(
+            f"embedded.heldout_fraction={config.embedded.heldout_fraction}: must be at least 0 and below 1"
+        )
 
 
 def _whole_groups(name: str, responses: int, per_step: int) -> None:
@@ -376,7 +410,9 @@ def _whole_groups(name: str, responses: int, per_step: int) -> None:
 
 def _one_of(name: str, value: str, choices: Sequence[str]) -> None:
     if value not in choices:
-        raise ConfigError(f"{name}={value!r}: must be one of {', '.join(repr(choice) for choice in choices)}")
+        raise ConfigError(
+            f"{name}={value!r}: must be one of {', '.join(repr(choice) for choice in choices)}"
+        )
 
 
 def _first_line(error: BaseException) -> str:

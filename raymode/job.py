@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from raymode.config import Config, help_table, load
 from raymode.errors import RaymodeError
+from raymode.rundir import open_run
 
 
 def main(description: str, work: Callable[[Config], int | None], needs_ray: bool = True) -> None:
@@ -14,11 +15,14 @@ def main(description: str, work: Callable[[Config], int | None], needs_ray: bool
     """
     arguments = sys.argv[1:]
     if {"-h", "--help"} & set(arguments):
-        print(f"{description}\n\nusage: python {sys.argv[0]} [config=NAME|FILE] [key=value ...]\n\nkeys:\n{help_table()}")
+        print(
+            f"{description}\n\nusage: python {sys.argv[0]} [config=NAME|FILE] [key=value ...]\n\nkeys:\n{help_table()}"
+        )
         sys.exit(0)
     try:
         config = load(arguments)
         if needs_ray:
+            open_run(config)  # storage that cannot be written is found out first
             from raymode.cluster import connect
 
             connect(config.ray)

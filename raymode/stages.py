@@ -43,7 +43,11 @@ def train(config: Config) -> dict[str, Any]:
     base = prepare_base(config)
     fit(config, store, base)
     prompts = len({row["problem_id"] for row in groups})
-    summary = {"prompts": prompts, "responses": config.train.responses, "wall_s": time.monotonic() - started}
+    summary = {
+        "prompts": prompts,
+        "responses": config.train.responses,
+        "wall_s": time.monotonic() - started,
+    }
     return finish(store, "train", config, summary)
 
 
@@ -57,14 +61,22 @@ def sample(config: Config) -> dict[str, Any]:
     from raymode.sample.pool import Weights, sample_all
     from raymode.sample.prompts import make_requests
 
-    directory = Store(config.sample.checkpoint) if config.sample.checkpoint else store.child("checkpoint")
+    directory = (
+        Store(config.sample.checkpoint) if config.sample.checkpoint else store.child("checkpoint")
+    )
     if not directory.exists("manifest.json"):
-        raise StorageError(f"{directory.url}: holds no finished checkpoint; run jobs/train.py first")
+        raise StorageError(
+            f"{directory.url}: holds no finished checkpoint; run jobs/train.py first"
+        )
     weights = Weights(directory.url, directory.read_json("manifest.json")["content"])
     seed = derive_seed(config.seed, "sample", config.train.seed)
     requests = make_requests(heldout_problems(config), config.sample.completions, seed)
     sample_all(requests, weights, config.sample, store, run_id(config))
-    summary = {"completions": len(requests), "weights": weights.content, "wall_s": time.monotonic() - started}
+    summary = {
+        "completions": len(requests),
+        "weights": weights.content,
+        "wall_s": time.monotonic() - started,
+    }
     return finish(store, "sample", config, summary)
 
 
@@ -81,8 +93,13 @@ def score(config: Config) -> dict[str, Any]:
     problems = {row["problem_id"]: row for row in heldout_problems(config)}
     judged = judge_completions(completions, problems, config, store)
     solutions = Store(config.sets_path).rows("solutions", ["problem_id", "verdict", "cluster_id"])
-    store.write_table("scores.parquet", score_table(completions, judged, problems, solutions, config, run_id(config)))
-    return finish(store, "score", config, {"problems": len(problems), "wall_s": time.monotonic() - started})
+    store.write_table(
+        "scores.parquet",
+        score_table(completions, judged, problems, solutions, config, run_id(config)),
+    )
+    return finish(
+        store, "score", config, {"problems": len(problems), "wall_s": time.monotonic() - started}
+    )
 
 
 def heldout_problems(config: Config) -> list[dict[str, Any]]:
@@ -94,7 +111,9 @@ def heldout_problems(config: Config) -> list[dict[str, Any]]:
     for split in config.sample.splits:
         names = [name for name, row in rows.items() if row["split"] == split]
         if not names:
-            raise DataError(f"sample.splits: no problem of {config.sets_path} is in split {split!r}")
+            raise DataError(
+                f"sample.splits: no problem of {config.sets_path} is in split {split!r}"
+            )
         chosen += order_prompts(names, config.seed)[: config.sample.problems or None]
     return [rows[name] for name in chosen]
 
@@ -114,7 +133,11 @@ def prepare_base(config: Config) -> str:
         problems, solutions = set_table(config, "problems"), set_table(config, "solutions")
         train_ids = {row["problem_id"] for row in problems.to_pylist() if row["split"] == "train"}
         texts = [row["prompt"] for row in problems.to_pylist() if row["problem_id"] in train_ids]
-        texts += [row["code"] for row in solutions.to_pylist() if row["problem_id"] in train_ids and row["verdict"] == "AC"]
+        texts += [
+            row["code"]
+            for row in solutions.to_pylist()
+            if row["problem_id"] in train_ids and row["verdict"] == "AC"
+        ]
         seed = derive_seed(config.seed, "base", config.train.seed)
         with tempfile.TemporaryDirectory() as directory:
             make_base(texts, config.model, config.train.max_tokens, seed, Path(directory))
@@ -126,7 +149,9 @@ def set_table(config: Config, name: str) -> pa.Table:
     """Return a table of the finished sets; StorageError if they are not finished."""
     sets = Store(config.sets_path)
     if not sets.exists("manifest.json"):
-        raise StorageError(f"{sets.url}: holds no finished sets; run jobs/build_sets.py first, or set sets.path")
+        raise StorageError(
+            f"{sets.url}: holds no finished sets; run jobs/build_sets.py first, or set sets.path"
+        )
     return sets.read_table(name)
 
 
@@ -146,5 +171,11 @@ def _select(config: Config) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]
         minimum_responses=settings.minimum_responses,
     )
     heldout = [{**row, "split": "train"} for row in problems if row["split"] in HELDOUT_SPLITS]
-    rows = select_groups(heldout, solutions, prompts=None, responses=HELDOUT_RESPONSES, seed=config.seed) if heldout else []
+    rows = (
+        select_groups(
+            heldout, solutions, prompts=None, responses=HELDOUT_RESPONSES, seed=config.seed
+        )
+        if heldout
+        else []
+    )
     return groups, rows

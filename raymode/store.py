@@ -53,9 +53,13 @@ class Store:
             intact = self.read_bytes(name) == mark
             self.filesystem.delete_file(self.path(name))
         except OSError as error:
-            raise StorageError(f"run_dir {self.url}: cannot be written ({_short(error)}); choose another run_dir") from error
+            raise StorageError(
+                f"run_dir {self.url}: cannot be written ({_short(error)}); choose another run_dir"
+            ) from error
         if not intact:
-            raise StorageError(f"run_dir {self.url}: a file read back differs from what was written")
+            raise StorageError(
+                f"run_dir {self.url}: a file read back differs from what was written"
+            )
 
     def exists(self, name: str) -> bool:
         """Return whether `name` is there as a file or directory."""
@@ -64,7 +68,11 @@ class Store:
     def names(self, directory: str = "") -> list[str]:
         """Return the sorted names directly inside `directory`; empty if it does not exist."""
         selector = pafs.FileSelector(self.path(directory), allow_not_found=True)
-        return sorted(info.base_name for info in self.filesystem.get_file_info(selector) if not _hidden(info.base_name))
+        return sorted(
+            info.base_name
+            for info in self.filesystem.get_file_info(selector)
+            if not _hidden(info.base_name)
+        )
 
     def read_bytes(self, name: str) -> bytes:
         """Return the content of a file; StorageError if it is not there."""
@@ -85,7 +93,9 @@ class Store:
 
     def write_json(self, name: str, value: Any) -> None:
         """Write a value as indented JSON, atomically."""
-        self.write_bytes(name, (json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n").encode())
+        self.write_bytes(
+            name, (json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n").encode()
+        )
 
     def write_rows(self, name: str, table: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Write `rows` as Parquet file `name` under the schema of table `table`."""
@@ -98,7 +108,9 @@ class Store:
 
     def read_table(self, name: str, columns: list[str] | None = None) -> pa.Table:
         """Return a Parquet file, or all parts of a directory `name` in order, as one table."""
-        files = [name] if name.endswith(".parquet") else [f"{name}/{part}" for part in self.names(name)]
+        files = (
+            [name] if name.endswith(".parquet") else [f"{name}/{part}" for part in self.names(name)]
+        )
         files = [file for file in files if file.endswith(".parquet")]
         if not files:
             raise StorageError(f"{self.url}/{name}: there is no such table")
@@ -110,10 +122,14 @@ class Store:
 
     def upload(self, local: Path, name: str) -> None:
         """Copy a local directory to `name`; its manifest is written last, so a cut copy never looks whole."""
-        files = sorted(file.relative_to(local).as_posix() for file in local.rglob("*") if file.is_file())
+        files = sorted(
+            file.relative_to(local).as_posix() for file in local.rglob("*") if file.is_file()
+        )
         for file in files:
             self.write_bytes(f"{name}/{file}", (local / file).read_bytes())
-        self.write_json(f"{name}/manifest.json", {"files": files, "content": content_hash(local, files)})
+        self.write_json(
+            f"{name}/manifest.json", {"files": files, "content": content_hash(local, files)}
+        )
 
     def download(self, name: str, local: Path) -> Path:
         """Return a local directory with the content of `name`: itself if the store is local, else a copy in `local`."""
@@ -140,7 +156,9 @@ class Store:
         except FileNotFoundError as error:
             raise StorageError(f"{self.url}/{name}: there is no such table") from error
         except pa.ArrowInvalid as error:
-            raise StorageError(f"{self.url}/{name}: not a readable Parquet file ({_short(error)})") from error
+            raise StorageError(
+                f"{self.url}/{name}: not a readable Parquet file ({_short(error)})"
+            ) from error
 
     @contextlib.contextmanager
     def _atomic(self, name: str) -> Iterator[str]:
@@ -150,7 +168,9 @@ class Store:
             yield final
             return
         os.makedirs(os.path.dirname(final), exist_ok=True)
-        temporary = f"{os.path.dirname(final)}/.{os.path.basename(final)}.{secrets.token_hex(6)}.partial"
+        temporary = (
+            f"{os.path.dirname(final)}/.{os.path.basename(final)}.{secrets.token_hex(6)}.partial"
+        )
         try:
             yield temporary
             os.replace(temporary, final)
@@ -184,14 +204,20 @@ def _open_filesystem(url: str) -> tuple[pafs.FileSystem, str]:
     scheme, _, rest = url.partition("://")
     try:
         if scheme == "s3":
-            retries = pafs.AwsStandardS3RetryStrategy(max_attempts=3)
+            endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
             filesystem = pafs.S3FileSystem(
-                connect_timeout=CONNECT_SECONDS, request_timeout=REQUEST_SECONDS, retry_strategy=retries
+                endpoint_override=endpoint,
+                connect_timeout=CONNECT_SECONDS,
+                request_timeout=REQUEST_SECONDS,
+                retry_strategy=pafs.AwsStandardS3RetryStrategy(max_attempts=3),
             )
             return filesystem, rest
-        return pafs.FileSystem.from_uri(url)
+        filesystem, root = pafs.FileSystem.from_uri(url)
+        return filesystem, str(root)
     except (ValueError, OSError) as error:
-        raise StorageError(f"run_dir {url}: not a usable location ({_short(error)}); use a path, s3:// or gs://") from error
+        raise StorageError(
+            f"run_dir {url}: not a usable location ({_short(error)}); use a path, s3:// or gs://"
+        ) from error
 
 
 def _hidden(name: str) -> bool:

@@ -17,7 +17,9 @@ def prompt_ids(tokenizer: "PreTrainedTokenizerBase", prompt: str) -> list[int]:
     """Return the token ids that stand before a response to `prompt`."""
     if tokenizer.chat_template:
         message = [{"role": "user", "content": prompt}]
-        ids: Any = tokenizer.apply_chat_template(message, add_generation_prompt=True, tokenize=True, return_dict=False)
+        ids: Any = tokenizer.apply_chat_template(
+            message, add_generation_prompt=True, tokenize=True, return_dict=False
+        )
     else:
         ids = tokenizer(prompt + "\n").input_ids
     return list(ids)

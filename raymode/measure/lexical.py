@@ -37,9 +37,7 @@ def self_bleu(texts: Sequence[str], tokenizer: Tokenizer = code_tokens) -> float
     return float(scores.mean()) if scores.size else float("nan")
 
 
-def self_bleu_each(
-    texts: Sequence[str], tokenizer: Tokenizer = code_tokens
-) -> NDArray[np.float64]:
+def self_bleu_each(texts: Sequence[str], tokenizer: Tokenizer = code_tokens) -> NDArray[np.float64]:
     """Return the BLEU of every text against the others, shape (n,); empty for fewer than two."""
     if len(texts) < 2:
         return np.empty(0)
@@ -85,9 +83,7 @@ def _encode(texts: Sequence[str], tokenizer: Tokenizer) -> tuple[Ints, Ints, Int
     return flat, np.repeat(np.arange(len(texts)), lengths), lengths
 
 
-def _longer(
-    grams: Ints, start: Ints, tokens: Ints, owner: Ints, order: int
-) -> tuple[Ints, Ints]:
+def _longer(grams: Ints, start: Ints, tokens: Ints, owner: Ints, order: int) -> tuple[Ints, Ints]:
     """Extend (order-1)-grams by one token: numbers and start positions of the `order`-grams."""
     end = start + order - 1
     inside = end < tokens.size

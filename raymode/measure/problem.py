@@ -53,7 +53,10 @@ METRICS: dict[str, Metric] = {
     ),
     "valid": Metric("c", _COUNT, "0..n", True, "right completions"),
     "pass_at_k": Metric(
-        "1 - C(n-c,k)/C(n,k)", "probability", "0..1", True,
+        "1 - C(n-c,k)/C(n,k)",
+        "probability",
+        "0..1",
+        True,
         "chance that one of k samples is right, unbiased; pass_at_1 is validity; needs n >= k",
     ),
     "unique_right": Metric("|{key}|", _COUNT, "0..c", True, "different normalised right programs"),
@@ -61,11 +64,17 @@ METRICS: dict[str, Metric] = {
         "S", _COUNT, "0..c", True, "clusters among right completions; grows with c"
     ),
     "clusters_rarefied": Metric(
-        "sum_i 1 - C(c-N_i,m)/C(c,m)", _COUNT, "1..m", True,
+        "sum_i 1 - C(c-N_i,m)/C(c,m)",
+        _COUNT,
+        "1..m",
+        True,
         "clusters expected in m = rarefy_to right completions; needs c >= m",
     ),
     "good_turing_coverage": Metric(
-        "1 - f1/c", "probability", "0..1", None,
+        "1 - f1/c",
+        "probability",
+        "0..1",
+        None,
         "chance that the next right completion is in a cluster already found",
     ),
     "chao1": Metric(
@@ -83,45 +92,72 @@ METRICS: dict[str, Metric] = {
         "|model and data|/S_data", "share", "0..1", True, "share of the set's clusters found"
     ),
     "collision_model": Metric(
-        "sum N_i(N_i-1)/(c(c-1))", "probability", "0..1", None,
+        "sum N_i(N_i-1)/(c(c-1))",
+        "probability",
+        "0..1",
+        None,
         "two right completions share a cluster, unbiased; needs c >= 2",
     ),
     "collision_data": Metric(
-        "sum N_i(N_i-1)/(n(n-1))", "probability", "0..1", None,
+        "sum N_i(N_i-1)/(n(n-1))",
+        "probability",
+        "0..1",
+        None,
         "two solutions of the set share a cluster, the set being a sample",
     ),
     "collision_set": Metric(
-        "sum (N_i/n)^2", "probability", "1/S_data..1", None,
+        "sum (N_i/n)^2",
+        "probability",
+        "1/S_data..1",
+        None,
         "two draws from the set share a cluster, the set being the whole target",
     ),
     "calibration_ratio": Metric(
-        "collision_model/collision_data", "ratio", "0..inf", None,
+        "collision_model/collision_data",
+        "ratio",
+        "0..inf",
+        None,
         "1 as varied as the data, above collapsed, below over-dispersed; the set is a sample",
     ),
     "calibration_ratio_set": Metric(
-        "collision_model/collision_set", "ratio", "0..S_data", None,
+        "collision_model/collision_set",
+        "ratio",
+        "0..S_data",
+        None,
         "the same with the set as the whole target; defined also when no two solutions collide",
     ),
     "hill_1": Metric("exp(-sum p log p)", _COUNT, "1..S", True, "effective clusters, order 1"),
     "hill_2": Metric("1/sum p^2", _COUNT, "1..S", True, "effective clusters, order 2"),
     "hill_inf": Metric("1/max p", _COUNT, "1..S", True, "effective clusters, order infinity"),
     "self_bleu": Metric(
-        "mean BLEU(y_i, others)", "BLEU points", "0..100", False,
+        "mean BLEU(y_i, others)",
+        "BLEU points",
+        "0..100",
+        False,
         "overlap of right completions; rises with c; needs c >= 2",
     ),
     "self_bleu_rarefied": Metric(
-        "self_bleu of the first m", "BLEU points", "0..100", False,
+        "self_bleu of the first m",
+        "BLEU points",
+        "0..100",
+        False,
         "Self-BLEU at an equal number of right completions; needs c >= m",
     ),
     "distinct_2": Metric(
         "unique/all 2-grams", "share", "0..1", True, "different token pairs; falls as c grows"
     ),
     "vendi": Metric(
-        "exp(-sum l log l), l = eig(K/c)", _COUNT, "1..c", True,
+        "exp(-sum l log l), l = eig(K/c)",
+        _COUNT,
+        "1..c",
+        True,
         "effective right programs, kernel = Jaccard of algorithm features; rises with c",
     ),
     "vendi_rarefied": Metric(
-        "vendi of the first m", _COUNT, "1..m", True,
+        "vendi of the first m",
+        _COUNT,
+        "1..m",
+        True,
         "Vendi score at an equal number of right completions; needs c >= m",
     ),
 }
@@ -210,9 +246,7 @@ def _column(scores: Sequence[Mapping[str, object]], name: str) -> list[float]:
     return [float(v) if isinstance(v, int | float | np.number) else NAN for v in values]
 
 
-def _cluster_metrics(
-    model: Sequence[str], data: Sequence[str], rarefy_to: int
-) -> dict[str, float]:
+def _cluster_metrics(model: Sequence[str], data: Sequence[str], rarefy_to: int) -> dict[str, float]:
     counts, data_counts = cluster_counts(model), cluster_counts(data)
     found, known = Counter(model), set(data)
     new = [label for label in found if label not in known]

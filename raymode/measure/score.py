@@ -34,7 +34,9 @@ class JudgeActor:
     """One sandbox in a process of its own."""
 
     def __init__(self, config: Config) -> None:
-        self.sandbox = Sandbox(level=config.sandbox.level or None, allow_unsafe=config.sandbox.allow_unsafe)
+        self.sandbox = Sandbox(
+            level=config.sandbox.level or None, allow_unsafe=config.sandbox.allow_unsafe
+        )
 
     def judge(self, piece: Sequence[Asked]) -> list[dict[str, tuple[str, str]]]:
         """Return for every problem of the piece: key -> (verdict, message)."""
@@ -52,7 +54,10 @@ class JudgeActor:
 
 
 def judge_completions(
-    completions: Sequence[Mapping[str, Any]], problems: Mapping[str, Mapping[str, Any]], config: Config, store: Store
+    completions: Sequence[Mapping[str, Any]],
+    problems: Mapping[str, Mapping[str, Any]],
+    config: Config,
+    store: Store,
 ) -> list[dict[str, Any]]:
     """Return the rows of the `judged` table, in the order of `completions`, and write them part by part.
 
@@ -62,14 +67,22 @@ def judge_completions(
     for completion in completions:
         by_problem[completion["problem_id"]].append(completion)
     names = list(by_problem)
-    pieces = [names[start : start + PROBLEMS_PER_PIECE] for start in range(0, len(names), PROBLEMS_PER_PIECE)]
-    missing = {number: piece for number, piece in enumerate(pieces) if not store.exists(_part(number))}
+    pieces = [
+        names[start : start + PROBLEMS_PER_PIECE]
+        for start in range(0, len(names), PROBLEMS_PER_PIECE)
+    ]
+    missing = {
+        number: piece for number, piece in enumerate(pieces) if not store.exists(_part(number))
+    }
     asked = {
-        number: [Asked(problems[name], _programs(by_problem[name])) for name in piece] for number, piece in missing.items()
+        number: [Asked(problems[name], _programs(by_problem[name])) for name in piece]
+        for number, piece in missing.items()
     }
     progress = Progress("score", len(names), "problems")
     progress.skip(len(names) - sum(len(piece) for piece in missing.values()))
-    for number, verdicts in answers(JudgeActor, (config,), {"num_cpus": 1}, config.score.actors, "judge", asked):
+    for number, verdicts in answers(
+        JudgeActor, (config,), {"num_cpus": 1}, config.score.actors, "judge", asked
+    ):
         rows = [
             _row(completion, judged)
             for name, judged in zip(pieces[number], verdicts, strict=True)
@@ -107,12 +120,17 @@ def score_table(
             texts=own,
             clusters=[row["cluster_id"] for row in members],
             keys=[row["solution_key"] for row in members],
-            features=[features(text) if is_right else frozenset() for text, is_right in zip(own, right, strict=True)],
+            features=[
+                features(text) if is_right else frozenset()
+                for text, is_right in zip(own, right, strict=True)
+            ],
             data_clusters=data_clusters[name],
             pass_ks=[k for k in config.score.pass_ks if k <= config.sample.completions],
             rarefy_to=config.score.rarefy_to,
         )
-        rows.append({"run_id": run_id, "problem_id": name, "split": problems[name]["split"], **metrics})
+        rows.append(
+            {"run_id": run_id, "problem_id": name, "split": problems[name]["split"], **metrics}
+        )
     return pa.Table.from_pylist(rows)
 
 
@@ -120,7 +138,9 @@ def program_key(text: str) -> tuple[str, bool]:
     """Return a completion's key (normalised if it parses, else of its text) and whether it parses."""
     normalized = normalize(text)
     if isinstance(normalized, Rejection):
-        return "text:" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16], False
+        return "text:" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[
+            :16
+        ], False
     return normalized.key, True
 
 

@@ -25,8 +25,14 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", "-.", ":")
 STYLE: Any = {  # matplotlib's type for it lists every key there is
-    "font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
-    "grid.alpha": 0.3, "legend.frameon": False, "legend.fontsize": 8, "svg.hashsalt": "raymode",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.3,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "svg.hashsalt": "raymode",
 }
 # Column of `runs`, label with its unit, horizontal reference line.
 PANELS: tuple[tuple[str, str, float | None], ...] = (
@@ -58,8 +64,12 @@ def budget_figure(
         if recommendation is not None and recommendation.k is not None:
             left.axvline(recommendation.k, color="0.5", linewidth=1, linestyle=(0, (1, 2)))
             left.annotate(
-                f"keep K = {recommendation.k}", (recommendation.k, 1), xytext=(3, -3),
-                xycoords=("data", "axes fraction"), textcoords="offset points", va="top",
+                f"keep K = {recommendation.k}",
+                (recommendation.k, 1),
+                xytext=(3, -3),
+                xycoords=("data", "axes fraction"),
+                textcoords="offset points",
+                va="top",
                 fontsize=8,
             )
         if finished:
@@ -126,7 +136,8 @@ def _draw(axes: Axes, rows: Sequence[Row], name: str, fit: LawFit | None) -> Non
     losses = sorted({loss for _, loss in lines}, key=_nll_first)
     for place, ((budget, loss), members) in enumerate(lines.items()):
         style: dict[str, Any] = {
-            "color": COLOURS[place % len(COLOURS)], "marker": MARKERS[place % len(MARKERS)],
+            "color": COLOURS[place % len(COLOURS)],
+            "marker": MARKERS[place % len(MARKERS)],
         }
         values: dict[float, list[float]] = defaultdict(list)
         shift = 1.0 + 0.02 * (place - (len(lines) - 1) / 2)  # lines beside each other, not over
@@ -137,8 +148,12 @@ def _draw(axes: Axes, rows: Sequence[Row], name: str, fit: LawFit | None) -> Non
                 _dot(axes, _number(row, "K") * shift, row, name, style)
         ks = sorted(values)
         axes.plot(
-            [k * shift for k in ks], [np.mean(values[k]) for k in ks], **style, markersize=6,
-            linestyle=DASHES[losses.index(loss) % len(DASHES)], linewidth=1.5,
+            [k * shift for k in ks],
+            [np.mean(values[k]) for k in ks],
+            **style,
+            markersize=6,
+            linestyle=DASHES[losses.index(loss) % len(DASHES)],
+            linewidth=1.5,
             label=f"budget {budget:g}, {loss}",
         )
         if fit is not None and loss == "NLL" and len(ks) > 1:

@@ -52,14 +52,19 @@ def write_report(config: Config, rows: Sequence[dict[str, Any]]) -> tuple[str, s
     return f"{config.run_dir}/{FIGURE}", f"{config.run_dir}/{PAGE}", sentences
 
 
-def law_of(config: Config, rows: Sequence[dict[str, Any]]) -> tuple[LawFit | None, Recommendation | None]:
+def law_of(
+    config: Config, rows: Sequence[dict[str, Any]]
+) -> tuple[LawFit | None, Recommendation | None]:
     """Return the law fitted to the finished NLL cells and the K to keep for the largest budget; None without cells."""
     points = law_points(rows)
     if not points:
         return None, None
     fit = fit_law(points, derive_seed(config.seed, "law"))
     # The largest budget's cost at its cheapest K is what the measured cells could all have paid.
-    budget = max(row["P"] * config.sweep.cost_prompt + row["budget"] * config.sweep.cost_response for row in rows)
+    budget = max(
+        row["P"] * config.sweep.cost_prompt + row["budget"] * config.sweep.cost_response
+        for row in rows
+    )
     return fit, recommend(fit, budget, config.sweep.cost_prompt, config.sweep.cost_response)
 
 
@@ -68,7 +73,9 @@ def print_table(rows: Sequence[dict[str, Any]]) -> None:
     lines = [list(COLUMNS.values())] + [[_shown(row, name) for name in COLUMNS] for row in rows]
     _print_aligned(lines)
     problems = {row["heldout_problems"] for row in rows if row["status"] == "finished"}
-    print(f"95 % intervals by bootstrap over {', '.join(map(str, sorted(problems)))} held-out problems; clusters and R over right completions")
+    print(
+        f"95 % intervals by bootstrap over {', '.join(map(str, sorted(problems)))} held-out problems; clusters and R over right completions"
+    )
 
 
 def print_cells(planned: Sequence[SweepCell]) -> None:
@@ -78,7 +85,9 @@ def print_cells(planned: Sequence[SweepCell]) -> None:
     print(f"{len(rows)} cells; nothing was started (sweep.dry_run)")
 
 
-def _sentences(rows: Sequence[dict[str, Any]], fit: LawFit | None, advice: Recommendation | None) -> list[str]:
+def _sentences(
+    rows: Sequence[dict[str, Any]], fit: LawFit | None, advice: Recommendation | None
+) -> list[str]:
     if fit is None or advice is None:
         return ["No cell finished, so there is nothing to say about the budget."]
     if not fit.fits:  # the advice then says why
@@ -91,7 +100,9 @@ def _runs_table(config: Config, rows: Sequence[dict[str, Any]]) -> Table:
     shown = [{label: _shown(row, name) for name, label in COLUMNS.items()} for row in rows]
     costs = ("train_core_s", "sample_core_s", "score_core_s")
     for row, source in zip(shown, rows, strict=True):
-        row["core-seconds"] = f"{sum(source[name] for name in costs):.0f}" if source["status"] == "finished" else ""
+        row["core-seconds"] = (
+            f"{sum(source[name] for name in costs):.0f}" if source["status"] == "finished" else ""
+        )
     note = (
         f"{config.sample.completions} completions per problem; 95 % intervals by bootstrap over problems. Clusters are the number"
         f" expected in {config.score.rarefy_to} right completions; R is C(model)/C(data) on right completions: 1 is as varied as the"
@@ -106,19 +117,36 @@ def _law_table(fit: LawFit | None) -> Table:
     terms = {"a (irreducible)": fit.irreducible, "V_x": fit.V_x, "V_(y|x)": fit.V_yx}
     rows = [
         {"term": name, "estimate": value.mean, "low": value.low, "high": value.high, "unit": unit}
-        for (name, value), unit in zip(terms.items(), ("nats", "nats·prompts", "nats·responses"), strict=True)
+        for (name, value), unit in zip(
+            terms.items(), ("nats", "nats·prompts", "nats·responses"), strict=True
+        )
     ]
-    return Table("The law", rows, list(rows[0]), "Least squares over cells with V_x, V_(y|x) ≥ 0; 95 % residual bootstrap.")
+    return Table(
+        "The law",
+        rows,
+        list(rows[0]),
+        "Least squares over cells with V_x, V_(y|x) ≥ 0; 95 % residual bootstrap.",
+    )
 
 
 def _metrics_table(rows: Sequence[dict[str, Any]]) -> Table:
-    names = [name for name in dict.fromkeys(name for row in rows for name in row) if is_metric(name)]
+    names = [
+        name for name in dict.fromkeys(name for row in rows for name in row) if is_metric(name)
+    ]
     described = [
-        {"metric": name, "formula": metric(name).formula, "unit": metric(name).unit, "range": metric(name).range, "meaning": metric(name).description}
+        {
+            "metric": name,
+            "formula": metric(name).formula,
+            "unit": metric(name).unit,
+            "range": metric(name).range,
+            "meaning": metric(name).description,
+        }
         for name in names
         if name in METRICS or name.startswith("pass_at_")
     ]
-    return Table("What the columns mean", described, ["metric", "formula", "unit", "range", "meaning"])
+    return Table(
+        "What the columns mean", described, ["metric", "formula", "unit", "range", "meaning"]
+    )
 
 
 def _caption(config: Config) -> str:
@@ -130,7 +158,14 @@ def _caption(config: Config) -> str:
 
 def _shown(row: dict[str, Any], name: str) -> str:
     value = row.get(name)
-    if row["status"] != "finished" and name not in ("budget", "P", "K", "loss", "eco_weight", "seed"):
+    if row["status"] != "finished" and name not in (
+        "budget",
+        "P",
+        "K",
+        "loss",
+        "eco_weight",
+        "seed",
+    ):
         return row["status"] if name == "heldout_nll" else ""
     if not isinstance(value, float):
         return "" if value is None else str(value)
@@ -142,4 +177,6 @@ def _shown(row: dict[str, Any], name: str) -> str:
 def _print_aligned(lines: Sequence[Sequence[str]]) -> None:
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     for line in lines:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        print(
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        )

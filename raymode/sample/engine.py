@@ -13,7 +13,6 @@ from raymode.errors import DataError
 from raymode.sample.prompts import Completion, Request
 from raymode.template import end_id, prompt_ids
 
-
 # Chunked prefill with seeded requests fails on CPU in vLLM 0.32 (its generator has no offset to go back to).
 CPU_OPTIONS: dict[str, Any] = {
     "dtype": "float32",
@@ -87,7 +86,9 @@ class VllmEngine:
         """Return one completion per request, in order; all are batched together."""
         from vllm import SamplingParams
 
-        prompts = [{"prompt_token_ids": prompt_ids(self.tokenizer, request.prompt)} for request in requests]
+        prompts = [
+            {"prompt_token_ids": prompt_ids(self.tokenizer, request.prompt)} for request in requests
+        ]
         parameters = [
             SamplingParams(
                 n=1,
@@ -114,7 +115,11 @@ class TransformersEngine:
         self.device = torch.device("cuda" if config.gpu_per_engine else "cpu")
         self.tokenizer = AutoTokenizer.from_pretrained(checkpoint)
         end_id(self.tokenizer)
-        self.model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32).to(self.device).eval()
+        self.model = (
+            AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32)
+            .to(self.device)
+            .eval()
+        )
 
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
         """Return one completion per request, in order; all are batched together, left-padded."""
@@ -123,8 +128,13 @@ class TransformersEngine:
         prompts = [prompt_ids(self.tokenizer, request.prompt) for request in requests]
         width = max(len(prompt) for prompt in prompts)
         end = end_id(self.tokenizer)
-        ids_BT = torch.tensor([[end] * (width - len(prompt)) + prompt for prompt in prompts], device=self.device)
-        mask_BT = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts], device=self.device)
+        ids_BT = torch.tensor(
+            [[end] * (width - len(prompt)) + prompt for prompt in prompts], device=self.device
+        )
+        mask_BT = torch.tensor(
+            [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts],
+            device=self.device,
+        )
         generators = [torch.Generator().manual_seed(request.seed) for request in requests]
         drawn: list[list[int]] = [[] for _ in requests]
         logprobs = [0.0] * len(requests)
@@ -150,7 +160,10 @@ class TransformersEngine:
                 mask_BT = torch.cat([mask_BT, torch.ones_like(ids_BT)], dim=1)
         return [
             Completion(
-                self.tokenizer.decode(tokens, skip_special_tokens=True), logprob, len(tokens), "stop" if tokens[-1] == end else "length"
+                self.tokenizer.decode(tokens, skip_special_tokens=True),
+                logprob,
+                len(tokens),
+                "stop" if tokens[-1] == end else "length",
             )
             for tokens, logprob in zip(drawn, logprobs, strict=True)
         ]
@@ -173,5 +186,9 @@ class TransformersEngine:
 
 
 def _completion(output: Any) -> Completion:
-    return Completion(output.text, float(output.cumulative_logprob), len(output.token_ids), str(output.finish_reason))
-
+    return Completion(
+        output.text,
+        float(output.cumulative_logprob),
+        len(output.token_ids),
+        str(output.finish_reason),
+    )

@@ -43,7 +43,9 @@ class EngineActor:
         return self.engine.generate(requests)
 
 
-def sample_all(requests: list[Request], weights: Weights, config: SampleConfig, store: Store, run_id: str) -> None:
+def sample_all(
+    requests: list[Request], weights: Weights, config: SampleConfig, store: Store, run_id: str
+) -> None:
     """Answer `requests` and write them as the `completions` table of `store`, one part per chunk."""
     chunks = in_chunks(requests, CHUNK)
     missing = [number for number in range(len(chunks)) if not store.exists(_part(number))]
@@ -57,14 +59,21 @@ def sample_all(requests: list[Request], weights: Weights, config: SampleConfig, 
         "runtime_env": {"env_vars": engine_environment(config)},
     }
     pieces = {number: chunks[number] for number in missing}
-    for number, completions in answers(EngineActor, (weights, config), options, config.engines, "answer", pieces):
-        rows = [_row(run_id, asked, got, weights, config) for asked, got in zip(chunks[number], completions, strict=True)]
+    for number, completions in answers(
+        EngineActor, (weights, config), options, config.engines, "answer", pieces
+    ):
+        rows = [
+            _row(run_id, asked, got, weights, config)
+            for asked, got in zip(chunks[number], completions, strict=True)
+        ]
         store.write_rows(_part(number), TABLE, rows)
         progress.advance(len(rows))
     progress.close()
 
 
-def _row(run_id: str, asked: Request, got: Completion, weights: Weights, config: SampleConfig) -> dict[str, Any]:
+def _row(
+    run_id: str, asked: Request, got: Completion, weights: Weights, config: SampleConfig
+) -> dict[str, Any]:
     return {
         "run_id": run_id,
         "problem_id": asked.problem_id,

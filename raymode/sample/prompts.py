@@ -27,10 +27,17 @@ class Completion:
     finish_reason: str  # "stop" or "length"
 
 
-def make_requests(problems: Iterable[Mapping[str, Any]], completions: int, seed: int) -> list[Request]:
+def make_requests(
+    problems: Iterable[Mapping[str, Any]], completions: int, seed: int
+) -> list[Request]:
     """Return `completions` requests per problem, in the problems' order; seeds depend on the problem, not its place."""
     return [
-        Request(row["problem_id"], index, row["prompt"], derive_seed(seed, row["problem_id"], index) % 2**31)
+        Request(
+            row["problem_id"],
+            index,
+            row["prompt"],
+            derive_seed(seed, row["problem_id"], index) % 2**31,
+        )
         for row in problems
         for index in range(completions)
     ]

@@ -26,7 +26,7 @@ class SpecialJudge:
 REAL_TOLERANCE = Decimal("1e-6")
 """Allowed absolute or relative error where the expected token is a real number."""
 _INTEGER = re.compile(rb"[+-]?[0-9]+\Z")
-_REAL = re.compile(rb"[+-]?([0-9]+\.[0-9]*|\.?[0-9]+)([eE][+-]?[0-9]{1,6})?\Z")
+_REAL = re.compile(rb"[+-]?([0-9]+\.[0-9]*|\.?[0-9]+)([eE][+-]?[0-9]{1,4})?\Z")
 _MAX_REAL_DIGITS = 400
 
 
@@ -59,14 +59,17 @@ def tokens(printed: bytes, expected: bytes) -> str:
     """Whitespace-separated tokens in the same order; see `same_token`."""
     if printed == expected:
         return ""
-    got, want = printed.split(), expected.split()
+    want = expected.split()
+    got = printed.split(None, len(want) + 1)  # no more of a flood than it takes to tell
     if got == want:
         return ""
     for index, (g, w) in enumerate(zip(got, want, strict=False)):
         if not same_token(g, w):
             return f"token {index + 1}: printed {_show(g)}, expected {_show(w)}"
     if len(got) != len(want):
-        return f"printed {len(got)} tokens, expected {len(want)}"
+        return (
+            f"printed {'more' if len(got) > len(want) else len(got)} tokens, expected {len(want)}"
+        )
     return ""
 
 
@@ -84,7 +87,8 @@ def exact(printed: bytes, expected: bytes) -> str:
 
 def unordered_lines(printed: bytes, expected: bytes) -> str:
     """The same non-empty lines in any order; white space at line ends and between tokens is ignored."""
-    if _sorted_lines(printed) == _sorted_lines(expected):
+    is_flood = len(printed) > 10 * len(expected) + (1 << 20)
+    if not is_flood and _sorted_lines(printed) == _sorted_lines(expected):
         return ""
     return "the lines printed are not the expected ones in any order"
 

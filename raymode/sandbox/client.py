@@ -145,12 +145,12 @@ class Zygote:
         return answer, attached
 
     def process_count(self) -> int:
-        """How many processes of the zygote's session exist; nobody inside can leave it."""
+        """How many processes of the zygote's process group exist; nobody inside can leave it."""
         count = 0
         for name in os.listdir("/proc"):
             if name.isdigit():
                 with contextlib.suppress(ProcessLookupError):
-                    count += os.getsid(int(name)) == self._process.pid
+                    count += os.getpgid(int(name)) == self._process.pid
         return count
 
     def close(self) -> None:

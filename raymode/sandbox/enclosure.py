@@ -49,7 +49,7 @@ def enter(setup: Setup) -> tuple[int, Enclosure]:
     Raises OSError where this host does not allow the level.
     """
     is_root = os.geteuid() == 0
-    user = isolation.unprivileged_id(os.getpid()) if is_root else os.geteuid()
+    user = isolation.unprivileged_id() if is_root else os.geteuid()
     mounts_as_root = isolation.has_root()
     enclosure = Enclosure(setup.level, private_user=(is_root or setup.level == "L4"))
     if setup.level == "L4":
@@ -97,7 +97,7 @@ def _enter_host_root(setup: Setup, enclosure: Enclosure, user: int | None) -> No
 
 
 def _keep(enclosure: Enclosure, trees: dict[str, int]) -> None:
-    """Reach trees the new user cannot walk to (say, below /root) through open descriptors."""
+    """Reach trees the new user cannot walk to (say, in a private home) through open descriptors."""
     moved = {}
     for number, (tree, descriptor) in enumerate(trees.items(), FIRST_KEPT):
         if descriptor != number:

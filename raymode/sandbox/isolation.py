@@ -35,9 +35,9 @@ def _has_capability(number: int) -> bool:
 # --- users and capabilities ---------------------------------------------------------------------------
 
 
-def unprivileged_id(seed: int) -> int:
-    """Choose a user and group id nobody else has, different for different `seed` (a process id)."""
-    wanted = _FIRST_PRIVATE_ID + seed % (1 << 22)
+def unprivileged_id() -> int:
+    """Choose a user and group id that (almost surely) nobody else on this machine has."""
+    wanted = _FIRST_PRIVATE_ID + int.from_bytes(os.urandom(3), "little")
     with open("/proc/self/uid_map") as uid_map:
         ranges = [tuple(map(int, line.split())) for line in uid_map]
     mapped = (any(first <= i < first + size for first, _, size in ranges) for i in (wanted, NOBODY))

@@ -27,4 +27,4 @@ def sealed_file(content: bytes) -> int:
 def read_file(descriptor: int, at_most: int) -> bytes:
     """The last `at_most` bytes of a file, whatever its offset."""
     size = os.fstat(descriptor).st_size
-    return os.pread(descriptor, at_most, max(0, size - at_most))
+    return os.pread(descriptor, min(size, at_most), max(0, size - at_most))

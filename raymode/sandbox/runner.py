@@ -208,26 +208,32 @@ def _check_machine() -> None:
 
 def _explain(outcome: Outcome, limits: Limits, stdout: int, stderr: int) -> Run:
     """Turn what the kernel reports about a child into a status, the most telling reason first."""
-    errors = read_file(stderr, _STDERR_TAIL)
+    written, complained = os.fstat(stdout).st_size, os.fstat(stderr).st_size
+    errors = read_file(stderr, _STDERR_TAIL) if complained else b""
     rss_mb = outcome.max_rss_kib / 1024
-    status, message = _classify(outcome, rss_mb, limits, stdout, stderr, last_line(errors))
-    output = os.pread(stdout, limits.output_mb * MIB, 0)
+    status, message = _classify(outcome, rss_mb, limits, written, complained, last_line(errors))
+    output = os.pread(stdout, min(written, limits.output_mb * MIB), 0)
     return Run(status, message, outcome.cpu_s, rss_mb, output, errors)
 
 
 def _classify(
-    outcome: Outcome, rss_mb: float, limits: Limits, stdout: int, stderr: int, complaint: str
+    outcome: Outcome,
+    rss_mb: float,
+    limits: Limits,
+    written: int,
+    complained: int,
+    complaint: str,
 ) -> tuple[Status, str]:
     if rss_mb > limits.memory_mb or outcome.reason == Reason.MEMORY:
         return Status.MLE, f"{rss_mb:.0f} MiB resident, limit {limits.memory_mb}"
-    for name, file in (("output", stdout), ("error output", stderr)):
-        if os.fstat(file).st_size > limits.output_mb * MIB:
+    for name, size in (("output", written), ("error output", complained)):
+        if size > limits.output_mb * MIB:
             return Status.OLE, f"more than {limits.output_mb} MiB of {name}"
+    if outcome.status == 0 and outcome.reason == Reason.NONE:
+        return Status.AC, ""
     ending = _how_it_ended(outcome)
     if ending in ("cpu", "wall"):
         return Status.TLE, ending
-    if outcome.status == 0:
-        return Status.AC, ""
     if os.WTERMSIG(outcome.status) == signal.SIGSYS:
         return Status.SV, "a forbidden system call"
     if os.WIFEXITED(outcome.status) and complaint.startswith("MemoryError"):

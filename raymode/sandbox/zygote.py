@@ -66,7 +66,7 @@ ALL = _words(
 
 _SOCKET_NUMBER = 50  # out of the way of the descriptors children keep
 _READ_CHUNK = 1 << 20
-_LONG_S = 0.02
+_LONG_MS = 20
 
 
 def main(descriptor: int) -> None:
@@ -142,7 +142,7 @@ def _serve(connection: socket.socket, children: "_Children") -> None:
 
 
 class _Children:
-    """Forks, confines, watches and reaps one child at a time."""
+    """Forks and confines one child at a time."""
 
     def __init__(
         self, program_filter: seccomp.Filter | None, other_tasks: int, first_free: int
@@ -153,26 +153,23 @@ class _Children:
 
     def run(self, request: Request, descriptors: list[int], connection: socket.socket) -> Outcome:
         """Fork a child for `request` and wait for its end."""
-        data = _read_all(descriptors[0])
         started = time.monotonic()
         pid = os.fork()
         if pid == 0:
-            self._child(request, data, descriptors)
+            self._child(request, descriptors)
         return _watch(pid, request, started, connection)
 
-    def _child(self, request: Request, data: bytes, descriptors: list[int]) -> None:
+    def _child(self, request: Request, descriptors: list[int]) -> None:
         """Become what runs the program; never returns. A failure before that is a SIGKILL to oneself."""
         confined = False
         try:
             die_with_parent()
             compiling = request.operation == COMPILE
-            stdin, output, stderr = (
-                descriptors[0 if compiling else 1],
-                descriptors[-2],
-                descriptors[-1],
-            )
-            for source, target in ((stdin, 0), (output, 1), (stderr, 2)):
-                os.dup2(source, target)
+            # Not read before the fork: the zygote's memory must hold nothing of an earlier program.
+            data = _read_all(descriptors[0])
+            os.dup2(descriptors[0 if compiling else 1], 0)
+            os.dup2(descriptors[-2], 1)
+            os.dup2(descriptors[-1], 2)
             os.closerange(self._first_free, MAX_FILES)
             self._limit(request)
             if self._filter is not None:
@@ -202,30 +199,37 @@ def _read_all(descriptor: int) -> bytes:
 
 
 def _watch(pid: int, request: Request, started: float, connection: socket.socket) -> Outcome:
-    """Wait for child `pid`; kill it at its CPU or wall limit, or when the judge hangs up."""
-    reason = Reason.NONE
+    """Wait for the end of child `pid`, which is killed at its limits or when the judge hangs up."""
     child = os.pidfd_open(pid)
     poll = select.poll()
     poll.register(child, select.POLLIN)
-    poll.register(connection, 0)  # only tells of a hang-up
-    wall_end = started + request.wall_s
-    wait_s = _LONG_S
-    while True:
-        events = poll.poll(1000 * max(0.0, min(wait_s, wall_end - time.monotonic())) + 1)
-        if any(descriptor == child for descriptor, _ in events):
-            break
-        if wait_s == _LONG_S and not events:
-            socket.send_fds(connection, [STILL_RUNNING], [child])
-        cpu_clock = (~pid << 3) | 2  # see clock_getcpuclockid(3)
-        used = time.clock_gettime(cpu_clock)
-        if events or used >= request.cpu_s or time.monotonic() >= wall_end:
-            reason = Reason.CPU if used >= request.cpu_s else Reason.WALL
-            os.kill(pid, signal.SIGKILL)
-            break
-        wait_s = request.cpu_s - used
+    reason = Reason.NONE
+    if not poll.poll(_LONG_MS):
+        socket.send_fds(connection, [STILL_RUNNING], [child])
+        poll.register(connection, 0)  # only tells of a hang-up
+        reason = _supervise(pid, child, poll, request, started + request.wall_s)
     os.close(child)
     _, status, usage = os.wait4(pid, 0)
     cpu_s = usage.ru_utime + usage.ru_stime
     if status == signal.SIGKILL and reason == Reason.NONE and cpu_s >= request.cpu_s:
         reason = Reason.CPU  # RLIMIT_CPU was quicker on a machine too busy to run this process
     return Outcome(status, reason, cpu_s, usage.ru_maxrss, time.monotonic() - started)
+
+
+def _supervise(
+    pid: int, child: int, poll: select.poll, request: Request, wall_end: float
+) -> Reason:
+    """Watch a child that takes long; returns why it was killed, NONE if it ended by itself."""
+    cpu_clock = (~pid << 3) | 2  # see clock_getcpuclockid(3)
+    while True:
+        used_s = time.clock_gettime(cpu_clock)
+        left_s = wall_end - time.monotonic()
+        if used_s >= request.cpu_s or left_s <= 0:
+            break
+        events = poll.poll(1000 * min(request.cpu_s - used_s, left_s) + 1)
+        if any(descriptor == child for descriptor, _ in events):
+            return Reason.NONE
+        if events:
+            break  # the judge is gone
+    os.kill(pid, signal.SIGKILL)
+    return Reason.CPU if used_s >= request.cpu_s else Reason.WALL

@@ -118,8 +118,15 @@ def fit_law(
         _interval(c, resampled[:, i], level, len(cells)) for i, c in enumerate(coefficients)
     )
     return LawFit(
-        irreducible, v_x, v_yx, r_squared, cells, tuple(residuals.tolist()),
-        fits=not reason, reason=reason or _why(cells, r_squared), draws=resampled,
+        irreducible,
+        v_x,
+        v_yx,
+        r_squared,
+        cells,
+        tuple(residuals.tolist()),
+        fits=not reason,
+        reason=reason or _why(cells, r_squared),
+        draws=resampled,
     )
 
 

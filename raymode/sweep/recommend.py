@@ -70,8 +70,19 @@ def recommend(
         comparison,
     ]
     return Recommendation(
-        budget, cost_prompt, cost_response, k, "law", k_low, k_high, gain, share, wasted, best,
-        agrees, " ".join(word for word in words if word),
+        budget,
+        cost_prompt,
+        cost_response,
+        k,
+        "law",
+        k_low,
+        k_high,
+        gain,
+        share,
+        wasted,
+        best,
+        agrees,
+        " ".join(word for word in words if word),
     )
 
 
@@ -113,9 +124,7 @@ def _wasted_beyond(fit: LawFit, k: int) -> int | None:
     return max(k, math.ceil(round(factor * fit.V_yx.mean / fit.V_x.mean, 9)))
 
 
-def _compare(
-    fit: LawFit, payable: Sequence[Cell], best: Cell | None
-) -> tuple[bool | None, str]:
+def _compare(fit: LawFit, payable: Sequence[Cell], best: Cell | None) -> tuple[bool | None, str]:
     if best is None or len({c.responses for c in payable}) < 2:
         return None, "Too few of the measured cells cost less than this budget to check that."
     predicted = min(payable, key=lambda c: fit.predict(c.prompts, c.responses))
@@ -177,8 +186,19 @@ def _from_measurement(
             f"The measured gain over {_name(single)} is {gain.mean:.3g}{spread} nats{seeds}."
         )
     return Recommendation(
-        budget, cost_prompt, cost_response, best.responses if best else None,
-        "measurement" if best else "none", NAN, NAN, gain, NAN, None, best, None, " ".join(words),
+        budget,
+        cost_prompt,
+        cost_response,
+        best.responses if best else None,
+        "measurement" if best else "none",
+        NAN,
+        NAN,
+        gain,
+        NAN,
+        None,
+        best,
+        None,
+        " ".join(words),
     )
 
 

@@ -49,7 +49,11 @@ def finished_row(cell: SweepCell) -> dict[str, Any]:
         row |= _columns("families_pass_at_1", families["pass_at_1"])
     row["heldout_problems"] = main["pass_at_1"].n if "pass_at_1" in main else 0
     row["samples_per_problem"] = cell.config.sample.completions
-    cores = {"train": cell.config.train.workers, "sample": cell.config.sample.engines, "score": cell.config.score.actors}
+    cores = {
+        "train": cell.config.train.workers,
+        "sample": cell.config.sample.engines,
+        "score": cell.config.score.actors,
+    }
     for stage, count in cores.items():
         row[f"{stage}_core_s"] = store.read_json(f"{stage}.json")["summary"]["wall_s"] * count
     return row
@@ -69,12 +73,16 @@ def _columns(name: str, interval: Interval) -> dict[str, Any]:
     }
 
 
-def _heldout(store: Store, splits: dict[str, str], seed: int) -> tuple[Interval, tuple[float, float]]:
+def _heldout(
+    store: Store, splits: dict[str, str], seed: int
+) -> tuple[Interval, tuple[float, float]]:
     """Return the held-out NLL (nats per response, mean over problems) and the components (V_x, V_{y|x}) of that loss."""
     losses: dict[str, list[float]] = defaultdict(list)
     for row in store.rows("heldout.parquet"):
         if splits.get(row["problem_id"]) == MAIN_SPLIT:
             losses[row["problem_id"]].append(-row["logp"])
-    interval = bootstrap_interval([float(np.mean(values)) for values in losses.values()], derive_seed(seed, "heldout"))
+    interval = bootstrap_interval(
+        [float(np.mean(values)) for values in losses.values()], derive_seed(seed, "heldout")
+    )
     components = anova_components(list(losses.values()))
     return interval, (components.V_x.mean, components.V_yx.mean)

@@ -11,7 +11,7 @@ import ray
 from ray import tune
 
 from raymode import stages
-from raymode.cluster import ENVIRONMENT, require
+from raymode.cluster import require
 from raymode.config import Config
 from raymode.lock import exclusive
 from raymode.rundir import open_run
@@ -20,7 +20,9 @@ from raymode.sweep.rows import failed_row, finished_row
 from raymode.sweep.space import SweepCell, cells
 
 RUNS = "runs.parquet"
-DRIVER_CPUS = 0.01  # a trial's own process only waits for its workers: holding a CPU would starve them
+# A trial's own process only waits for its workers. It reserves memory and no CPU at all: the smallest
+# share of one, and the last worker would wait for ever on a machine whose CPUs the trials fill.
+DRIVER_RESOURCES = {"CPU": 0, "memory": 500 * 2**20}
 
 
 def run_sweep(config: Config) -> list[dict[str, Any]]:
@@ -52,7 +54,9 @@ def collect(store: Store, planned: list[SweepCell]) -> list[dict[str, Any]]:
                 break
     if rows:
         columns = list(dict.fromkeys(name for row in rows for name in row))
-        store.write_table(RUNS, pa.Table.from_pylist([{name: row.get(name) for name in columns} for row in rows]))
+        store.write_table(
+            RUNS, pa.Table.from_pylist([{name: row.get(name) for name in columns} for row in rows])
+        )
     return rows
 
 
@@ -60,7 +64,9 @@ def trial_needs(config: Config) -> tuple[float, float]:
     """Return the CPUs and GPUs of one trial at its widest; its stages run one after another."""
     train, sample = config.train, config.sample
     cpus = max(train.workers, sample.engines, config.score.actors)
-    return float(cpus), max(float(train.workers * train.gpu), sample.engines * sample.gpu_per_engine)
+    return float(cpus), max(
+        float(train.workers * train.gpu), sample.engines * sample.gpu_per_engine
+    )
 
 
 def _check_fits(cell: SweepCell) -> None:
@@ -83,11 +89,15 @@ def _run_trials(todo: list[SweepCell], board: "_Board", store: Store, at_once: i
     name = f"ray-tune-{time.time_ns()}"
     print(f"sweep: {len(todo)} cells to run, {at_once} at once", file=sys.stderr, flush=True)
     tuner = tune.Tuner(
-        tune.with_resources(_trial, {"CPU": DRIVER_CPUS}),
+        tune.with_resources(_trial, DRIVER_RESOURCES),
         param_space={"cell": tune.grid_search(todo)},
         tune_config=tune.TuneConfig(max_concurrent_trials=at_once, reuse_actors=True),
         run_config=tune.RunConfig(
-            name=name, storage_path=store.path(), storage_filesystem=store.filesystem, verbose=0, callbacks=[board]
+            name=name,
+            storage_path=store.path(),
+            storage_filesystem=store.filesystem,
+            verbose=0,
+            callbacks=[board],
         ),
     )
     try:
@@ -100,7 +110,6 @@ def _run_trials(todo: list[SweepCell], board: "_Board", store: Store, at_once: i
 
 def _trial(space: dict[str, Any]) -> dict[str, Any]:
     """Train, sample and score one cell; its row is written last."""
-    os.environ.update(ENVIRONMENT)
     cell: SweepCell = space["cell"]
     stages.train(cell.config)
     stages.sample(cell.config)
@@ -112,7 +121,7 @@ def _trial(space: dict[str, Any]) -> dict[str, Any]:
     return {"pass_at_1": row["pass_at_1"], "heldout_nll": row["heldout_nll"]}
 
 
-class _Board(tune.Callback):
+class _Board(tune.Callback):  # type: ignore[misc]  # Ray ships no types
     """Rewrites the `runs` table as each trial ends and prints what is running, how far, and how long still."""
 
     def __init__(self, store: Store, planned: list[SweepCell], todo: list[SweepCell]) -> None:
@@ -139,9 +148,17 @@ class _Board(tune.Callback):
 
     def _say(self, text: str) -> None:
         elapsed = time.monotonic() - self.started
-        left = f", about {elapsed / self.ended * (len(self.todo) - self.ended):.0f} s left" if self.ended else ""
+        left = (
+            f", about {elapsed / self.ended * (len(self.todo) - self.ended):.0f} s left"
+            if self.ended
+            else ""
+        )
         done = len(self.planned) - len(self.todo) + self.ended
-        print(f"sweep {done}/{len(self.planned)} [{elapsed:.0f} s{left}] {text}", file=sys.stderr, flush=True)
+        print(
+            f"sweep {done}/{len(self.planned)} [{elapsed:.0f} s{left}] {text}",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def _figures(row: dict[str, Any]) -> str:

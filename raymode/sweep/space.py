@@ -58,7 +58,9 @@ def table(found: list[SweepCell]) -> list[dict[str, Any]]:
     ]
 
 
-def _cell(config: Config, budget: int, responses: int, seed: int, loss: str, weight: float) -> SweepCell:
+def _cell(
+    config: Config, budget: int, responses: int, seed: int, loss: str, weight: float
+) -> SweepCell:
     train = {
         "prompts": budget // responses,
         "responses": responses,

@@ -13,12 +13,16 @@ if TYPE_CHECKING:
 
 END, PAD, ANSWER = "<|end|>", "<|pad|>", "<|answer|>"
 HEAD_SIZE = 32  # an attention head size that every vLLM backend supports
-CHAT_TEMPLATE = "{{ messages[-1]['content'] }}{% if add_generation_prompt %}" + ANSWER + "{% endif %}"
+CHAT_TEMPLATE = (
+    "{{ messages[-1]['content'] }}{% if add_generation_prompt %}" + ANSWER + "{% endif %}"
+)
 # Digits and one-letter string literals stand alone, so that a model can copy a parameter it never saw in training.
 STANDS_ALONE = r"""\d|(?<=['"])[A-Za-z](?=['"])|(?<=letter )[A-Za-z]\b"""
 
 
-def make_base(texts: Iterable[str], config: ModelConfig, max_tokens: int, seed: int, directory: Path) -> None:
+def make_base(
+    texts: Iterable[str], config: ModelConfig, max_tokens: int, seed: int, directory: Path
+) -> None:
     """Write a tiny randomly initialised Llama and its tokenizer, trained on `texts`, as a `save_pretrained` directory."""
     tokenizer = train_tokenizer(texts, config.vocabulary)
     model = tiny_llama(config, tokenizer, max_tokens, seed)
@@ -48,11 +52,17 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> "PreTrainedTokeniz
     )
     core.train_from_iterator(texts, trainer)
     return PreTrainedTokenizerFast(
-        tokenizer_object=core, eos_token=END, pad_token=PAD, additional_special_tokens=[ANSWER], chat_template=CHAT_TEMPLATE
+        tokenizer_object=core,
+        eos_token=END,
+        pad_token=PAD,
+        additional_special_tokens=[ANSWER],
+        chat_template=CHAT_TEMPLATE,
     )
 
 
-def tiny_llama(config: ModelConfig, tokenizer: "PreTrainedTokenizerFast", max_tokens: int, seed: int) -> "PreTrainedModel":
+def tiny_llama(
+    config: ModelConfig, tokenizer: "PreTrainedTokenizerFast", max_tokens: int, seed: int
+) -> "PreTrainedModel":
     """Return a Llama of `config`'s size with weights drawn from `seed`."""
     from transformers import LlamaConfig, LlamaForCausalLM
 

@@ -28,13 +28,20 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """Return the batch on `device`."""
-        return Batch(self.ids_BT.to(device), self.attention_BT.to(device), self.labels_BT.to(device), self.responses)
+        return Batch(
+            self.ids_BT.to(device),
+            self.attention_BT.to(device),
+            self.labels_BT.to(device),
+            self.responses,
+        )
 
 
 def group_indices(step: int, groups: int, per_step: int, seed: int) -> list[int]:
     """Return the indices of update `step` (from 0): `per_step` places of the endless row of permutations."""
     places = range(step * per_step, (step + 1) * per_step)
-    orders = {epoch: _permutation(groups, epoch, seed) for epoch in {place // groups for place in places}}
+    orders = {
+        epoch: _permutation(groups, epoch, seed) for epoch in {place // groups for place in places}
+    }
     return [orders[place // groups][place % groups] for place in places]
 
 

@@ -31,7 +31,10 @@ def save_progress(
         return
     older = store.names(DIRECTORY)
     with tempfile.TemporaryDirectory() as directory:
-        torch.save({"model": model_state, "optimizer": optimizer_state, "step": step}, Path(directory) / "state.pt")
+        torch.save(
+            {"model": model_state, "optimizer": optimizer_state, "step": step},
+            Path(directory) / "state.pt",
+        )
         store.upload(Path(directory), f"{DIRECTORY}/step-{step:06d}")
     for name in older:
         store.delete(f"{DIRECTORY}/{name}")
@@ -39,19 +42,27 @@ def save_progress(
 
 def load_progress(store: Store, model: "PreTrainedModel", optimizer: torch.optim.Optimizer) -> int:
     """Load the newest whole checkpoint into `model` and `optimizer`; return how many updates it has seen (0 = none)."""
-    whole = [name for name in store.names(DIRECTORY) if store.exists(f"{DIRECTORY}/{name}/manifest.json")]
+    whole = [
+        name for name in store.names(DIRECTORY) if store.exists(f"{DIRECTORY}/{name}/manifest.json")
+    ]
     if not whole:
         return 0
     with tempfile.TemporaryDirectory() as directory:
         local = store.download(f"{DIRECTORY}/{whole[-1]}", Path(directory))
         state: dict[str, Any] = torch.load(local / "state.pt", weights_only=True)
     set_state_dict(
-        model, optimizer, model_state_dict=state["model"], optim_state_dict=state["optimizer"], options=_FULL
+        model,
+        optimizer,
+        model_state_dict=state["model"],
+        optim_state_dict=state["optimizer"],
+        options=_FULL,
     )
     return int(state["step"])
 
 
-def save_final(store: Store, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", rank: int) -> None:
+def save_final(
+    store: Store, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", rank: int
+) -> None:
     """Write the finished model and its tokenizer as `checkpoint` (all ranks call; rank 0 writes)."""
     from torch.distributed.checkpoint.state_dict import get_model_state_dict
 

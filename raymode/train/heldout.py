@@ -54,7 +54,12 @@ def heldout_rows(
         logps = {place: values for part in gathered for place, values in part.items()}
     flat = [logp for place in range(len(chunks)) for logp in logps[place]]
     return [
-        {"problem_id": single.problem_id, "index": index, "logp": logp, "tokens": len(single.responses[0])}
+        {
+            "problem_id": single.problem_id,
+            "index": index,
+            "logp": logp,
+            "tokens": len(single.responses[0]),
+        }
         for (single, index), logp in zip(singles, flat, strict=True)
     ]
 

@@ -19,7 +19,11 @@ def response_logp(model: "PreTrainedModel", batch: Batch) -> tuple[Tensor, Tenso
     targets_BT = batch.labels_BT[:, 1:]
     first = int((targets_BT != IGNORE).any(dim=0).nonzero()[0])
     targets_BS = targets_BT[:, first:]
-    output = model(input_ids=batch.ids_BT, attention_mask=batch.attention_BT, logits_to_keep=targets_BS.shape[1] + 1)
+    output = model(
+        input_ids=batch.ids_BT,
+        attention_mask=batch.attention_BT,
+        logits_to_keep=targets_BS.shape[1] + 1,
+    )
     logits_BSV = output.logits[:, :-1].float()
     trained_BS = targets_BS != IGNORE
     chosen_BS1 = logits_BSV.gather(2, targets_BS.clamp(min=0)[..., None])

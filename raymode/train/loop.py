@@ -31,19 +31,28 @@ if TYPE_CHECKING:
 METRICS = "metrics.jsonl"
 
 
-def train(config: Config, store: Store, base: str, progress: Callable[[int, dict[str, float]], None]) -> None:
+def train(
+    config: Config, store: Store, base: str, progress: Callable[[int, dict[str, float]], None]
+) -> None:
     """Fine-tune the model in `base` on the run directory's groups; every rank calls this.
 
     `progress(step, metrics)` is called after every update on rank 0. Raises DataError before the first update for
     data that cannot be trained on, TrainingError when the loss stops being finite.
     """
     rank, _ = rank_and_world()
-    device = torch.device("cuda", torch.cuda.current_device()) if config.train.gpu else torch.device("cpu")
+    device = (
+        torch.device("cuda", torch.cuda.current_device())
+        if config.train.gpu
+        else torch.device("cpu")
+    )
     tokenizer, model = load_base(base)
     groups = load_groups(store, tokenizer, config)
     model = place(model, device)
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=config.train.learning_rate, weight_decay=config.train.weight_decay, betas=(0.9, 0.95)
+        model.parameters(),
+        lr=config.train.learning_rate,
+        weight_decay=config.train.weight_decay,
+        betas=(0.9, 0.95),
     )
     done = load_progress(store, model, optimizer)
     history = _read_metrics(store, done)
@@ -71,25 +80,35 @@ def load_base(base: str) -> "tuple[PreTrainedTokenizerBase, PreTrainedModel]":
 
     logging.disable_progress_bar()
     with tempfile.TemporaryDirectory() as directory:
-        place = base if Path(base).is_dir() or "://" not in base else Store(base).download("", Path(directory))
+        place = (
+            base
+            if Path(base).is_dir() or "://" not in base
+            else Store(base).download("", Path(directory))
+        )
         try:
             tokenizer = AutoTokenizer.from_pretrained(place)
             model = AutoModelForCausalLM.from_pretrained(place, dtype=torch.float32)
         except (OSError, ValueError) as error:
             reason = " ".join(str(error).split())[:200]
-            raise DataError(f"model.name={base}: cannot be loaded as a causal language model ({reason})") from error
+            raise DataError(
+                f"model.name={base}: cannot be loaded as a causal language model ({reason})"
+            ) from error
     end_id(tokenizer)
     return tokenizer, model
 
 
-def load_groups(store: Store, tokenizer: "PreTrainedTokenizerBase", config: Config) -> list[EncodedGroup]:
+def load_groups(
+    store: Store, tokenizer: "PreTrainedTokenizerBase", config: Config
+) -> list[EncodedGroup]:
     """Return the run directory's training groups as tokens; DataError if there are none or K differs."""
     groups = encode(tokenizer, groups_of(store.rows("groups.parquet")), config.train.max_tokens)
     if not groups:
         raise DataError(f"{store.url}/groups.parquet: holds no group to train on")
     sizes = {len(group.responses) for group in groups}
     if sizes != {config.train.responses}:
-        raise DataError(f"{store.url}/groups.parquet: groups have {sorted(sizes)} responses, train.responses={config.train.responses}")
+        raise DataError(
+            f"{store.url}/groups.parquet: groups have {sorted(sizes)} responses, train.responses={config.train.responses}"
+        )
     return groups
 
 
@@ -131,8 +150,12 @@ def _one_step(
     try:
         metrics = update(model, optimizer, batch, config, pad_id, device)
     except TrainingError as error:
-        store.write_json("diverged.json", {"step": step + 1, "problems": [group.problem_id for group in batch]})
-        raise TrainingError(f"update {step + 1}: {error}; see {store.url}/diverged.json; try a lower train.learning_rate") from error
+        store.write_json(
+            "diverged.json", {"step": step + 1, "problems": [group.problem_id for group in batch]}
+        )
+        raise TrainingError(
+            f"update {step + 1}: {error}; see {store.url}/diverged.json; try a lower train.learning_rate"
+        ) from error
     seconds = time.perf_counter() - started
     return {**metrics, "learning_rate": rate, "eco_weight": config.eco.weight, "step_s": seconds}
 

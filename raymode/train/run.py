@@ -27,7 +27,9 @@ def fit(config: Config, store: Store, base: str) -> None:
         train_loop_config={"config": config, "store": store.url, "base": base},
         torch_config=TorchConfig(backend="nccl" if settings.gpu else "gloo"),
         scaling_config=ray.train.ScalingConfig(
-            num_workers=settings.workers, use_gpu=settings.gpu, resources_per_worker={"CPU": 1, "GPU": int(settings.gpu)}
+            num_workers=settings.workers,
+            use_gpu=settings.gpu,
+            resources_per_worker={"CPU": 1, "GPU": int(settings.gpu)},
         ),
         # Our own checkpoints are the state to resume from; Ray Train's directory is new each time and goes at the end.
         run_config=ray.train.RunConfig(
@@ -35,6 +37,7 @@ def fit(config: Config, store: Store, base: str) -> None:
             storage_path=store.path(),
             storage_filesystem=store.filesystem,
             failure_config=ray.train.FailureConfig(max_failures=settings.max_failures),
+            logging_config=ray.train.LoggingConfig(log_level="WARNING"),
         ),
     )
     try:
@@ -56,7 +59,9 @@ def _worker(arguments: dict[str, Any]) -> tuple[str, str] | None:
 
     config: Config = arguments["config"]
     if not config.train.gpu:
-        torch.set_num_threads(1)  # the worker's one CPU; also makes sums independent of the machine's cores
+        torch.set_num_threads(
+            1
+        )  # the worker's one CPU; also makes sums independent of the machine's cores
     shown = [0.0]
 
     def progress(step: int, metrics: dict[str, float]) -> None:

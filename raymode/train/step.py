@@ -39,14 +39,16 @@ def update(
     rank, world = rank_and_world()
     responses = sum(len(group.responses) for group in groups)
     tokens = sum(group.response_tokens for group in groups)
-    mine = share_of_rank([group.response_tokens + len(group.prompt) for group in groups], rank, world)
+    mine = share_of_rank(
+        [group.response_tokens + len(group.prompt) for group in groups], rank, world
+    )
     batch = collate([groups[place] for place in mine], pad_id).to(device)
 
     logp_PK, tokens_PK = response_logp(model, batch)
     loss_P = LOSSES[config.train.loss](logp_PK, tokens_PK, config.eco.weight, config.eco.reduction)
     # FSDP averages gradients over ranks: times `world` makes that the sum, divided once by global counts.
     scale = world * responses / tokens / len(groups)
-    (loss_P.sum() * scale).backward()
+    torch.autograd.backward(loss_P.sum() * scale)
 
     sums = torch.stack(
         [
@@ -60,12 +62,15 @@ def update(
         dist.all_reduce(sums)
     loss, nll, variance, eco_term = sums.tolist()
     if not torch.isfinite(sums).all():
-        raise TrainingError(f"loss is not finite on problems {', '.join(sorted({g.problem_id for g in groups}))}")
+        raise TrainingError(
+            f"loss is not finite on problems {', '.join(sorted({g.problem_id for g in groups}))}"
+        )
     metrics = {
         "loss": loss / len(groups),  # nats per response
         "nll": nll / responses,  # nats per response
         "nll_per_token": nll / tokens,
-        "within_prompt_variance": variance / len(groups),  # Var_i(log P(y_i|x)), nats²: V_{y|x} of the loss
+        "within_prompt_variance": variance
+        / len(groups),  # Var_i(log P(y_i|x)), nats²: V_{y|x} of the loss
         "eco_term": eco_term / len(groups),
         "tokens": float(tokens),
         "grad_norm": _clip(model, config.train.clip_norm),

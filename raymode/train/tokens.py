@@ -46,7 +46,9 @@ def groups_of(rows: Iterable[Mapping[str, Any]]) -> list[Group]:
     return groups
 
 
-def encode(tokenizer: "PreTrainedTokenizerBase", groups: Iterable[Group], max_tokens: int) -> list[EncodedGroup]:
+def encode(
+    tokenizer: "PreTrainedTokenizerBase", groups: Iterable[Group], max_tokens: int
+) -> list[EncodedGroup]:
     """Return `groups` as token ids; DataError names the problem whose prompt and response exceed `max_tokens`."""
     encoded = []
     for group in groups:

@@ -14,7 +14,10 @@ TIMES = ("train_core_s", "sample_core_s", "score_core_s")
 
 
 def losses(config):
-    return [json.loads(line)["loss"] for line in Store(config.run_dir).read_bytes("metrics.jsonl").splitlines()]
+    return [
+        json.loads(line)["loss"]
+        for line in Store(config.run_dir).read_bytes("metrics.jsonl").splitlines()
+    ]
 
 
 def test_one_and_two_workers_train_the_same(small):
@@ -24,7 +27,9 @@ def test_one_and_two_workers_train_the_same(small):
     assert losses(one) == pytest.approx(losses(two), rel=1e-4)
     assert Store(one.run_dir).rows("groups.parquet") == Store(two.run_dir).rows("groups.parquet")
     first, second = (Store(config.run_dir).rows("heldout.parquet") for config in (one, two))
-    assert [row["logp"] for row in first] == pytest.approx([row["logp"] for row in second], rel=1e-3)
+    assert [row["logp"] for row in first] == pytest.approx(
+        [row["logp"] for row in second], rel=1e-3
+    )
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +37,9 @@ def trained(sets, tmp_path_factory):
     from raymode.config import load
     from tests.integration.conftest import SMALL
 
-    config = load([*SMALL, f"run_dir={tmp_path_factory.mktemp('trained') / 'run'}", f"sets.path={sets}"])
+    config = load(
+        [*SMALL, f"run_dir={tmp_path_factory.mktemp('trained') / 'run'}", f"sets.path={sets}"]
+    )
     stages.train(config)
     return config
 
@@ -47,7 +54,9 @@ def test_vllm_answers_every_request_with_its_own_seed_and_true_log_probability(t
     ]
     assert len({row["seed"] for row in rows}) == len(rows)
     assert len({row["text"] for row in rows}) > len(rows) // 2
-    assert {row["weights"] for row in rows} == {store.read_json("checkpoint/manifest.json")["content"]}
+    assert {row["weights"] for row in rows} == {
+        store.read_json("checkpoint/manifest.json")["content"]
+    }
     texts, pairs = _again(trained, problems[0]["problem_id"], rows)
     assert texts == [row["text"] for row in rows[:3]]
     for vllm, transformers in pairs:
@@ -61,7 +70,9 @@ def _again(config, problem_id, rows):
     from raymode.sample.engine import engine_environment
     from raymode.sample.prompts import Request
 
-    prompt = next(row["prompt"] for row in stages.heldout_problems(config) if row["problem_id"] == problem_id)
+    prompt = next(
+        row["prompt"] for row in stages.heldout_problems(config) if row["problem_id"] == problem_id
+    )
     requests = [Request(problem_id, row["index"], prompt, row["seed"]) for row in rows[:3]]
 
     @ray.remote(num_cpus=1, runtime_env={"env_vars": engine_environment(config.sample)})
@@ -79,12 +90,23 @@ def _again(config, problem_id, rows):
         ids = prompt_ids(engine.tokenizer, prompt)
         pairs = []
         for request in requests:
-            parameters = SamplingParams(max_tokens=config.sample.max_tokens, seed=request.seed, logprobs=0)
-            output = engine.llm.generate([{"prompt_token_ids": ids}], parameters, use_tqdm=False)[0].outputs[0]
+            parameters = SamplingParams(
+                max_tokens=config.sample.max_tokens, seed=request.seed, logprobs=0
+            )
+            output = engine.llm.generate([{"prompt_token_ids": ids}], parameters, use_tqdm=False)[
+                0
+            ].outputs[0]
             drawn = list(output.token_ids)
             with torch.no_grad():
-                logp_TV = model(torch.tensor([ids + drawn])).logits[0, len(ids) - 1 : -1].log_softmax(-1)
-            pairs.append((output.cumulative_logprob, logp_TV.gather(1, torch.tensor(drawn)[:, None]).sum().item()))
+                logp_TV = (
+                    model(torch.tensor([ids + drawn])).logits[0, len(ids) - 1 : -1].log_softmax(-1)
+                )
+            pairs.append(
+                (
+                    output.cumulative_logprob,
+                    logp_TV.gather(1, torch.tensor(drawn)[:, None]).sum().item(),
+                )
+            )
         return texts, pairs
 
     return ray.get(ask.remote(Store(config.run_dir).path("checkpoint")))
@@ -107,20 +129,31 @@ def test_a_right_completion_is_accepted_and_a_wrong_one_is_not(trained):
 
     store = Store(trained.run_dir).child("by-hand")
     problem = stages.heldout_problems(trained)[0]
-    solutions = [row for row in stages.set_table(trained, "solutions").to_pylist() if row["problem_id"] == problem["problem_id"]]
+    solutions = [
+        row
+        for row in stages.set_table(trained, "solutions").to_pylist()
+        if row["problem_id"] == problem["problem_id"]
+    ]
     right = [row["code"] for row in solutions if row["verdict"] == "AC"][:2]
     texts = [*right, right[0], "print('no')", "def"]
     completions = [
-        {"run_id": "r", "problem_id": problem["problem_id"], "index": index, "text": text} for index, text in enumerate(texts)
+        {"run_id": "r", "problem_id": problem["problem_id"], "index": index, "text": text}
+        for index, text in enumerate(texts)
     ]
     problems = {problem["problem_id"]: problem}
     judged = judge_completions(completions, problems, trained, store)
     assert [row["verdict"] for row in judged] == ["AC", "AC", "AC", "WA", "CE"]
-    accepted = {row["solution_id"]: row["cluster_id"] for row in solutions if row["verdict"] == "AC"}
+    accepted = {
+        row["solution_id"]: row["cluster_id"] for row in solutions if row["verdict"] == "AC"
+    }
     assert {row["cluster_id"] for row in judged[:3]} <= set(accepted.values())
     config = dataclasses.replace(trained, sample=dataclasses.replace(trained.sample, completions=5))
     row = score_table(completions, judged, problems, solutions, config, "r").to_pylist()[0]
-    assert (row["pass_at_1"], row["unique_right"], row["new_clusters"]) == (pytest.approx(0.6), 2, 0)
+    assert (row["pass_at_1"], row["unique_right"], row["new_clusters"]) == (
+        pytest.approx(0.6),
+        2,
+        0,
+    )
 
 
 def test_a_finished_stage_is_skipped_and_another_configuration_is_refused(trained):
@@ -132,7 +165,9 @@ def test_a_finished_stage_is_skipped_and_another_configuration_is_refused(traine
 
 
 def test_stages_out_of_order_say_what_to_run(small, tmp_path):
-    with pytest.raises(StorageError, match="holds no finished checkpoint; run jobs/train.py first"):
+    with pytest.raises(
+        StorageError, match=r"holds no finished checkpoint; run jobs/train\.py first"
+    ):
         stages.sample(small())
     with pytest.raises(StorageError, match=r"holds no finished sets; run jobs/build_sets.py first"):
         stages.train(small(f"sets.path={tmp_path / 'none'}", run_dir="other"))
@@ -151,13 +186,23 @@ def test_a_sweep_ends_with_rows_figure_and_page_and_again_at_once(small):
 
     config = small(run_dir="sweep")
     rows = run_sweep(config)
-    assert [(row["P"], row["K"], row["status"]) for row in rows] == [(12, 1, "finished"), (6, 2, "finished")]
-    assert all(math.isfinite(row["heldout_nll"]) and row["heldout_nll_ci_low"] <= row["heldout_nll"] for row in rows)
+    assert [(row["P"], row["K"], row["status"]) for row in rows] == [
+        (12, 1, "finished"),
+        (6, 2, "finished"),
+    ]
+    assert all(
+        math.isfinite(row["heldout_nll"]) and row["heldout_nll_ci_low"] <= row["heldout_nll"]
+        for row in rows
+    )
     store = Store(config.run_dir)
-    assert store.read_table("runs.parquet").column("run_id").to_pylist() == [row["run_id"] for row in rows]
+    assert store.read_table("runs.parquet").column("run_id").to_pylist() == [
+        row["run_id"] for row in rows
+    ]
     _, _, sentences = write_report(config, rows)
     assert store.read_bytes("budget.png").startswith(b"\x89PNG")
-    assert sentences[0] in store.read_bytes("report.html").decode().replace("&#x27;", "'").replace("&amp;", "&")
+    assert sentences[0] in store.read_bytes("report.html").decode().replace("&#x27;", "'").replace(
+        "&amp;", "&"
+    )
     started = time.monotonic()
     assert run_sweep(config) == rows
     assert time.monotonic() - started < 5

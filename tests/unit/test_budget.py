@@ -62,9 +62,7 @@ def test_ragged_groups_recover_the_components_too() -> None:
 
 def test_jackknife_equals_leaving_each_prompt_out_in_turn() -> None:
     table = two_level(np.random.default_rng(2), 12, 3, 1.0, 1.0, mean=1e4)
-    within = [
-        anova_components(np.delete(table, i, axis=0)).V_yx.mean for i in range(len(table))
-    ]
+    within = [anova_components(np.delete(table, i, axis=0)).V_yx.mean for i in range(len(table))]
     logs = np.log(within)
     error = math.sqrt(11 / 12 * ((logs - logs.mean()) ** 2).sum())
     interval = anova_components(table).V_yx

@@ -65,7 +65,9 @@ def test_every_key_has_a_meaning_and_stands_in_the_help():
 
 def test_fingerprints_differ_with_any_value():
     config = Config()
-    other = dataclasses.replace(config, train=dataclasses.replace(config.train, steps=config.train.steps + 1))
+    other = dataclasses.replace(
+        config, train=dataclasses.replace(config.train, steps=config.train.steps + 1)
+    )
     assert fingerprint(config) == fingerprint(to_dict(config))
     assert fingerprint(config) != fingerprint(other)
 

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import pytest
@@ -15,7 +16,13 @@ import pytest
 from raymode.errors import ConfigError
 from raymode.sources.embedded import generate
 from raymode.sources.embedded.family import Family, fill
-from raymode.sources.embedded.generate import FAMILIES, heldout_family_names, ordered_families
+from raymode.sources.embedded.generate import (
+    FAMILIES,
+    RICH_SETTINGS,
+    heldout_family_names,
+    ordered_families,
+    problem_id,
+)
 
 # Runs our own programs, one after the other, in one fresh interpreter: [[code, inputs], ...] on
 # stdin, [[output, "error" or "timeout" for every input], ...] on stdout.
@@ -44,8 +51,19 @@ for code, inputs in jobs:
 json.dump(results, real)
 """
 BY_NAME = {family.name: family for family in FAMILIES}
-PROBLEMS = list(generate(0))
+SETTINGS = {problem_id(family, at): at for family in FAMILIES for at in family.parameters}
+RICH = [family for family in FAMILIES if len(family.parameters) >= RICH_SETTINGS]
 every_family = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+# 25 settings of each family drawn by the seed, or every setting there is
+some_or_all = pytest.mark.parametrize("count", [25, pytest.param(99, marks=pytest.mark.slow)])
+
+
+@cache
+def problems(count: int) -> list[tuple[Any, Any]]:
+    return list(generate(0, problems_per_family=count))
+
+
+PROBLEMS = problems(25)
 
 
 def run_programs(jobs: Sequence[tuple[str, list[str]]], seconds: float = 0.4) -> list[list[str]]:
@@ -60,15 +78,18 @@ def run_programs(jobs: Sequence[tuple[str, list[str]]], seconds: float = 0.4) ->
     return results
 
 
-def of_family(family: Family) -> list[tuple[Any, Any]]:
-    return [pair for pair in PROBLEMS if pair[0]["family"] == family.name]
+def of_family(family: Family, count: int = 25) -> list[tuple[Any, Any]]:
+    pairs = [pair for pair in problems(count) if pair[0]["family"] == family.name]
+    assert len(pairs) == min(count, len(family.parameters))
+    return pairs
 
 
+@some_or_all
 @every_family
-def test_every_program_earns_its_label(family: Family) -> None:
+def test_every_program_earns_its_label(family: Family, count: int) -> None:
     rows = [
         (problem, solution)
-        for problem, solutions in of_family(family)
+        for problem, solutions in of_family(family, count)
         for solution in solutions
         if not solution["label"].startswith("slow:")
     ]
@@ -91,9 +112,9 @@ def test_every_program_earns_its_label(family: Family) -> None:
 
 @every_family
 def test_slow_programs_are_slow(family: Family) -> None:
-    setting = family.parameters[0]
-    tests = next(problem["tests"] for problem, _ in of_family(family))
-    jobs = [(fill(code, setting), [tests[0]["input"]]) for code in family.slow.values()]
+    problem, _ = of_family(family)[-1]
+    setting = SETTINGS[problem["problem_id"]]
+    jobs = [(fill(code, setting), [problem["tests"][0]["input"]]) for code in family.slow.values()]
     assert run_programs(jobs, seconds=0.1) == [["timeout"]] * len(jobs)
 
 
@@ -110,14 +131,14 @@ def test_family_is_well_formed(family: Family) -> None:
             assert len(fill(code, setting)) <= 200, fill(code, setting)
 
 
+@some_or_all
 @every_family
-def test_every_setting_has_answers_of_its_own(family: Family) -> None:
-    inputs = {test["input"] for problem, _ in of_family(family) for test in problem["tests"]}
-    answers = {
-        tuple(answer_or_none(family, text, setting) for text in sorted(inputs))
-        for setting in family.parameters
-    }
-    assert len(answers) == len(family.parameters)
+def test_every_setting_has_answers_of_its_own(family: Family, count: int) -> None:
+    rows = [problem for problem, _ in of_family(family, count)]
+    inputs = sorted({test["input"] for problem in rows for test in problem["tests"]})
+    settings = [SETTINGS[problem["problem_id"]] for problem in rows]
+    answers = {tuple(answer_or_none(family, text, at) for text in inputs) for at in settings}
+    assert len(answers) == len(settings)
 
 
 def answer_or_none(family: Family, text: str, setting: Any) -> str | None:
@@ -234,11 +255,28 @@ def test_a_smaller_choice_is_a_part_of_the_whole() -> None:
         assert problem["tests"] == whole_problem["tests"][:10]
 
 
+def test_the_families_with_many_settings_come_first() -> None:
+    ordered = ordered_families()
+    assert sorted(family.name for family in ordered) == sorted(BY_NAME)
+    assert len(RICH) >= 14
+    assert {family.name for family in ordered[: len(RICH)]} == {family.name for family in RICH}
+    assert all(len(family.parameters) >= 60 for family in ordered[:12])
+
+
 def test_the_first_families_cover_the_topics() -> None:
-    topics = [family.topic for family in ordered_families()]
-    count = len(set(topics))
-    assert len(set(topics[:count])) == count
-    assert sorted(family.name for family in ordered_families()) == sorted(BY_NAME)
+    ordered = ordered_families()
+    for part in (ordered[: len(RICH)], ordered[len(RICH) :]):
+        topics = [family.topic for family in part]
+        assert len(set(topics[: len(set(topics))])) == len(set(topics))
+
+
+@pytest.mark.parametrize("family", RICH, ids=lambda family: family.name)
+def test_the_settings_drawn_spread_over_all(family: Family) -> None:
+    """A model trained on the drawn ones is to have seen small, middling and large parameters."""
+    names = [problem_id(family, setting) for setting in family.parameters]
+    drawn = [names.index(problem["problem_id"]) for problem, _ in of_family(family)]
+    in_quarters = collections.Counter(4 * place // len(names) for place in drawn)
+    assert len(in_quarters) == 4 and max(in_quarters.values()) <= 15
 
 
 def test_slow_every_zero_gives_no_slow_program() -> None:

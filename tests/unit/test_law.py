@@ -18,7 +18,9 @@ def measured(
     generator = np.random.default_rng(7)
     return [
         Point(
-            P, K, 1 + V_x / P + V_yx / (P * K) - slope * math.log2(K) + generator.normal(0, noise),
+            P,
+            K,
+            1 + V_x / P + V_yx / (P * K) - slope * math.log2(K) + generator.normal(0, noise),
             seed,
         )
         for P, K in GRID
@@ -111,7 +113,10 @@ def test_impossible_points_are_refused(points: list[tuple[int, int, float]]) -> 
 def test_points_come_from_finished_runs_of_one_loss() -> None:
     row = {"status": "finished", "loss": "nll", "P": 4, "K": 2, "seed": 1, "heldout_nll": 3.0}
     rows = [
-        row, {**row, "status": "failed"}, {**row, "loss": "eco"}, {**row, "heldout_nll": math.nan},
+        row,
+        {**row, "status": "failed"},
+        {**row, "loss": "eco"},
+        {**row, "heldout_nll": math.nan},
         {**row, "heldout_nll": None},
     ]
     assert law_points(rows) == [Point(4, 2, 3.0, 1)]

@@ -17,7 +17,9 @@ def test_nll_is_validity_and_uniformity_over_the_group():
     log_z = torch.logsumexp(logp_K, 0)
     q_K = torch.exp(logp_K - log_z)
     divergence = (1 / 3 * torch.log(1 / 3 / q_K)).sum()
-    assert nll(LOGP, TOKENS)[0].item() == pytest.approx((-log_z + divergence + math.log(3)).item(), rel=1e-12)
+    assert nll(LOGP, TOKENS)[0].item() == pytest.approx(
+        (-log_z + divergence + math.log(3)).item(), rel=1e-12
+    )
 
 
 def test_eco_adds_the_population_variance():

@@ -58,12 +58,22 @@ def test_one_row_by_hand() -> None:
 def test_wrong_completions_change_nothing_but_validity() -> None:
     data = ["a", "b"]
     right = score_problem(
-        ["AC"] * 3, ["p", "q r", "q s"], list("aab"), list("123"), [LOOP, LOOP, SUM], data,
+        ["AC"] * 3,
+        ["p", "q r", "q s"],
+        list("aab"),
+        list("123"),
+        [LOOP, LOOP, SUM],
+        data,
         rarefy_to=2,
     )
     mixed = score_problem(
-        ["AC", "RE", "AC", "AC"], ["p", "babble", "q r", "q s"],
-        ["a", "z", "a", "b"], ["1", None, "2", "3"], [LOOP, FORMULA, LOOP, SUM], data, rarefy_to=2,
+        ["AC", "RE", "AC", "AC"],
+        ["p", "babble", "q r", "q s"],
+        ["a", "z", "a", "b"],
+        ["1", None, "2", "3"],
+        [LOOP, FORMULA, LOOP, SUM],
+        data,
+        rarefy_to=2,
     )
     same = set(right) - {"samples", "pass_at_1"}
     assert {name: mixed[name] for name in same} == {name: right[name] for name in same}
@@ -110,9 +120,7 @@ def test_lists_and_clusters_must_be_whole() -> None:
     with pytest.raises(ValueError, match="one entry each"):
         score_problem(["AC"], [], [None], [None], [LOOP], [])
     with pytest.raises(DataError, match="completion 1 is right but has no cluster"):
-        score_problem(
-            ["RE", "AC"], ["", "x"], [None, None], [None, "k"], [LOOP, LOOP], []
-        )
+        score_problem(["RE", "AC"], ["", "x"], [None, None], [None, "k"], [LOOP, LOOP], [])
 
 
 def test_lone_surrogates_and_nul_bytes_are_scored() -> None:
@@ -129,8 +137,14 @@ def test_summary_pools_ratios_and_is_reproducible() -> None:
         clusters = generator.choices("abc", k=10)
         row: dict[str, object] = {"problem_id": f"p{problem}"}
         row |= score_problem(
-            ["AC"] * 10, clusters, clusters, clusters, [frozenset(c) for c in clusters],
-            ["a", "b", "c", "a"] if problem else ["a", "b"], pass_ks=[4], rarefy_to=5,
+            ["AC"] * 10,
+            clusters,
+            clusters,
+            clusters,
+            [frozenset(c) for c in clusters],
+            ["a", "b", "c", "a"] if problem else ["a", "b"],
+            pass_ks=[4],
+            rarefy_to=5,
         )
         rows.append(row)
     summary = summarise(rows, seed=1)

@@ -24,14 +24,26 @@ def runs() -> list[dict[str, object]]:
             for seed in (0, 1):
                 P = budget // K
                 nll = 20 + 30 / P + 900 / (P * K) + 0.01 * seed
-                rows.append({
-                    "run_id": f"r{budget}-{K}-{seed}", "P": P, "K": K, "loss": "nll",
-                    "eco_weight": 0.0, "seed": seed, "status": "finished",
-                    "heldout_nll": nll, "heldout_nll_ci_low": nll - 1,
-                    "heldout_nll_ci_high": nll + 1,
-                    "pass_at_1": 0.3, "pass_at_1_ci_low": 0.2, "pass_at_1_ci_high": 0.4,
-                    "calibration_ratio_set": 1.5, "heldout_problems": 40, "samples_per_problem": 16,
-                })
+                rows.append(
+                    {
+                        "run_id": f"r{budget}-{K}-{seed}",
+                        "P": P,
+                        "K": K,
+                        "loss": "nll",
+                        "eco_weight": 0.0,
+                        "seed": seed,
+                        "status": "finished",
+                        "heldout_nll": nll,
+                        "heldout_nll_ci_low": nll - 1,
+                        "heldout_nll_ci_high": nll + 1,
+                        "pass_at_1": 0.3,
+                        "pass_at_1_ci_low": 0.2,
+                        "pass_at_1_ci_high": 0.4,
+                        "calibration_ratio_set": 1.5,
+                        "heldout_problems": 40,
+                        "samples_per_problem": 16,
+                    }
+                )
     rows.append({**rows[0], "loss": "eco", "eco_weight": 0.01})
     rows.append({**rows[0], "status": "failed", "heldout_nll": None, "error": HOSTILE})
     return rows
@@ -114,10 +126,13 @@ def page() -> str:
     rows = runs()
     svg = plots.figure_svg(drawn())
     return report_html(
-        f"Budget {HOSTILE}", [f"Keep K = 8 {HOSTILE}."],
+        f"Budget {HOSTILE}",
+        [f"Keep K = 8 {HOSTILE}."],
         [Table(f"Cells {HOSTILE}", rows, ["P", "K", "heldout_nll", "error"], f"nats {HOSTILE}")],
         [Figure("Budget", svg, f"NLL against K {HOSTILE}", rows, "budget")],
-        config=f"root: {HOSTILE}", environment={"python": HOSTILE}, failures=rows[-1:],
+        config=f"root: {HOSTILE}",
+        environment={"python": HOSTILE},
+        failures=rows[-1:],
     )
 
 
@@ -153,5 +168,5 @@ def test_values_and_csv() -> None:
     assert format_value(0.123456) == "0.1235" and format_value(7) == "7"
     assert format_value(float("nan")) == format_value(None) == "n/a"
     assert format_value(float("inf")) == "∞" and format_value(float("-inf")) == "-∞"
-    assert rows_csv([{"a": 1, "b": "x,\"y"}, {"c": None}]) == 'a,b,c\n1,"x,""y",\n,,\n'
+    assert rows_csv([{"a": 1, "b": 'x,"y'}, {"c": None}]) == 'a,b,c\n1,"x,""y",\n,,\n'
     assert rows_csv([{"a": 1, "b": 2}], ["b"]) == "b\n2\n"

@@ -45,6 +45,7 @@ def test_same_tokens(printed: bytes, expected: bytes) -> None:
         ("\u0661".encode(), b"1"),
         (b"1e999999999", b"1.0"),
         (b"0x10", b"16"),
+        (b"-9.9e999999", b"9.9e999999"),
     ],
 )
 def test_different_tokens(printed: bytes, expected: bytes) -> None:

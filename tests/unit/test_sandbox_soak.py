@@ -26,14 +26,14 @@ ENDINGS = [
 ]
 
 
-def _session_processes(sandbox: Sandbox) -> list[int]:
+def _group_processes(sandbox: Sandbox) -> list[int]:
     assert sandbox._runner is not None
-    session = sandbox._runner._zygote._process.pid
+    group = sandbox._runner._zygote._process.pid
     found = []
     for name in os.listdir("/proc"):
         if name.isdigit():
             try:
-                if os.getsid(int(name)) == session:
+                if os.getpgid(int(name)) == group:
                     found.append(int(name))
             except ProcessLookupError:
                 continue
@@ -56,17 +56,17 @@ def test_ten_thousand_programs_leave_everything_as_it_was() -> None:
         def state() -> tuple[int, int, list[str]]:
             return (
                 len(os.listdir("/proc/self/fd")),
-                len(_session_processes(sandbox)),
+                len(_group_processes(sandbox)),
                 sorted(os.listdir("/dev/shm")),
             )
 
         judge(500)
         before = state()
-        monitor_and_zygote = _session_processes(sandbox)
+        monitor_and_zygote = _group_processes(sandbox)
         resident = [_resident_kib(pid) for pid in [os.getpid(), *monitor_and_zygote]]
         judge(9_500)
         assert state() == before
-        assert _session_processes(sandbox) == monitor_and_zygote  # the same two, never replaced
+        assert _group_processes(sandbox) == monitor_and_zygote  # the same two, never replaced
         grown = [_resident_kib(pid) for pid in [os.getpid(), *monitor_and_zygote]]
         assert all(now <= then + 2048 for now, then in zip(grown, resident, strict=True))
 
@@ -81,7 +81,7 @@ def test_kills_at_random_moments_change_no_verdict() -> None:
         def kill() -> None:
             nonlocal kills
             while not stop.wait(chance.uniform(0.2, 0.8)):
-                processes = _session_processes(sandbox)
+                processes = _group_processes(sandbox)
                 if processes:
                     try:
                         os.kill(chance.choice(processes), signal.SIGKILL)

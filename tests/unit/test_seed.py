@@ -9,6 +9,12 @@ def test_the_rule_is_pinned():
 
 
 def test_names_and_numbers_do_not_run_together():
-    seeds = {derive_seed(0, "a", "b"), derive_seed(0, "ab"), derive_seed(0, "a", 1), derive_seed(0, "a", "1"), derive_seed(1, "a", "b")}
+    seeds = {
+        derive_seed(0, "a", "b"),
+        derive_seed(0, "ab"),
+        derive_seed(0, "a", 1),
+        derive_seed(0, "a", "1"),
+        derive_seed(1, "a", "b"),
+    }
     assert len(seeds) == 5
     assert all(0 <= seed < 2**63 for seed in seeds)

@@ -31,7 +31,9 @@ def test_rows_come_back_and_bytes_are_reproducible(store):
 
 def test_parts_of_a_directory_are_one_table_in_order(store):
     for number in (1, 0, 2):
-        store.write_rows(f"groups/part-{number:05d}.parquet", "groups", [{**GROUP, "prompt_rank": number}])
+        store.write_rows(
+            f"groups/part-{number:05d}.parquet", "groups", [{**GROUP, "prompt_rank": number}]
+        )
     assert [row["prompt_rank"] for row in store.rows("groups")] == [0, 1, 2]
 
 
@@ -50,7 +52,9 @@ def test_a_copied_directory_is_whole_only_with_its_manifest(store, tmp_path):
     (local / "inner" / "w").write_bytes(b"1")
     store.upload(local, "checkpoint")
     assert store.download("checkpoint", tmp_path / "unused") == Path(store.path("checkpoint"))
-    assert store.read_json("checkpoint/manifest.json")["content"] == content_hash(local, ["inner/w"])
+    assert store.read_json("checkpoint/manifest.json")["content"] == content_hash(
+        local, ["inner/w"]
+    )
     store.delete("checkpoint/manifest.json")
     with pytest.raises(StorageError, match=r"manifest\.json"):
         store.download("checkpoint", tmp_path / "unused")
@@ -88,7 +92,9 @@ def test_table_hash_ignores_chunks_and_sees_values():
     whole = table_of("groups", rows)
     parts = pa.concat_tables([table_of("groups", rows[:1]), table_of("groups", rows[1:])])
     assert table_hash(whole) == table_hash(parts)
-    assert table_hash(whole) != table_hash(table_of("groups", [*rows[:3], {**rows[3], "prompt": "other"}]))
+    assert table_hash(whole) != table_hash(
+        table_of("groups", [*rows[:3], {**rows[3], "prompt": "other"}])
+    )
 
 
 def test_a_row_that_does_not_fit_is_named():

@@ -19,19 +19,31 @@ from raymode.train.step import learning_rate, update
 from raymode.train.tokens import EncodedGroup, Group, encode, groups_of
 
 GROUPS = [
-    Group(f"add/{k}", f"Read n. Print n + {k}.", (f"n = int(input())\nprint(n + {k})", f"print(int(input()) + {k})"))
+    Group(
+        f"add/{k}",
+        f"Read n. Print n + {k}.",
+        (f"n = int(input())\nprint(n + {k})", f"print(int(input()) + {k})"),
+    )
     for k in range(2, 18)
 ]
 CONFIG = Config(
     model=ModelConfig(vocabulary=320, width=64, layers=1),
-    train=TrainConfig(responses=2, steps=6, responses_per_step=8, checkpoint_every=2, warmup_steps=2),
+    train=TrainConfig(
+        responses=2, steps=6, responses_per_step=8, checkpoint_every=2, warmup_steps=2
+    ),
 )
 
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
     directory = tmp_path_factory.mktemp("base")
-    make_base([text for group in GROUPS for text in (group.prompt, *group.responses)], CONFIG.model, 256, 0, directory)
+    make_base(
+        [text for group in GROUPS for text in (group.prompt, *group.responses)],
+        CONFIG.model,
+        256,
+        0,
+        directory,
+    )
     return str(directory)
 
 
@@ -80,13 +92,18 @@ def test_a_tokenizer_without_end_is_refused(loaded, base):
 
 
 def test_a_response_that_is_too_long_is_named(loaded):
-    with pytest.raises(DataError, match=r"problem add/2: prompt and response are \d+ tokens, more than train.max_tokens=8"):
+    with pytest.raises(
+        DataError,
+        match=r"problem add/2: prompt and response are \d+ tokens, more than train.max_tokens=8",
+    ):
         encode(loaded[0], GROUPS[:1], 8)
 
 
 def test_parameters_stand_alone_as_digits(loaded):
     ids = loaded[0]("print(n + 17)", add_special_tokens=False).input_ids
-    assert [token for token in loaded[0].convert_ids_to_tokens(ids) if any(c.isdigit() for c in token)] == ["1", "7"]
+    assert [
+        token for token in loaded[0].convert_ids_to_tokens(ids) if any(c.isdigit() for c in token)
+    ] == ["1", "7"]
 
 
 def test_log_probabilities_equal_the_unpadded_ones(loaded):
@@ -130,16 +147,23 @@ def test_the_learning_rate_warms_up_and_decays():
 
 
 def gradients(model):
-    return torch.cat([parameter.grad.flatten() for parameter in model.parameters() if parameter.grad is not None])
+    return torch.cat(
+        [parameter.grad.flatten() for parameter in model.parameters() if parameter.grad is not None]
+    )
 
 
-@pytest.mark.parametrize(("loss", "weight", "reduction"), [("nll", 0.0, "mean"), ("eco", 0.5, "mean"), ("eco", 0.01, "sum")])
+@pytest.mark.parametrize(
+    ("loss", "weight", "reduction"),
+    [("nll", 0.0, "mean"), ("eco", 0.5, "mean"), ("eco", 0.01, "sum")],
+)
 def test_an_update_is_the_mean_over_groups(base, loss, weight, reduction):
     from raymode.losses import LOSSES
 
     tokenizer, model = load_base(base)
     config = dataclasses.replace(
-        CONFIG, train=dataclasses.replace(CONFIG.train, loss=loss, clip_norm=0.0), eco=EcoConfig(weight, reduction)
+        CONFIG,
+        train=dataclasses.replace(CONFIG.train, loss=loss, clip_norm=0.0),
+        eco=EcoConfig(weight, reduction),
     )
     groups = encode(tokenizer, GROUPS[:4], 256)
     captured = []
@@ -148,7 +172,14 @@ def test_an_update_is_the_mean_over_groups(base, loss, weight, reduction):
         def step(self, closure=None):
             captured.append(gradients(model).clone())
 
-    metrics = update(model, Capture(model.parameters(), lr=0.1), groups, config, tokenizer.pad_token_id, torch.device("cpu"))
+    metrics = update(
+        model,
+        Capture(model.parameters(), lr=0.1),
+        groups,
+        config,
+        tokenizer.pad_token_id,
+        torch.device("cpu"),
+    )
     losses = []
     for group in groups:
         logp_PK, tokens_PK = response_logp(model, collate([group], tokenizer.pad_token_id))
@@ -165,7 +196,14 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_problems(base):
         model.lm_head.weight.fill_(float("nan"))
     groups = encode(tokenizer, GROUPS[:2], 256)
     with pytest.raises(TrainingError, match="not finite on problems add/2, add/3"):
-        update(model, torch.optim.SGD(model.parameters()), groups, CONFIG, tokenizer.pad_token_id, torch.device("cpu"))
+        update(
+            model,
+            torch.optim.SGD(model.parameters()),
+            groups,
+            CONFIG,
+            tokenizer.pad_token_id,
+            torch.device("cpu"),
+        )
 
 
 def run(tmp_path, base, name, config=CONFIG, stop_after=None):
@@ -196,7 +234,9 @@ def test_training_learns_and_a_resumed_run_equals_an_uninterrupted_one(tmp_path,
     assert len(losses_of(whole)) == 6
     assert losses_of(whole)[-1] < losses_of(whole)[0]
     assert resumed.rows("heldout.parquet") == whole.rows("heldout.parquet")
-    assert resumed.read_json("checkpoint/manifest.json") == whole.read_json("checkpoint/manifest.json")
+    assert resumed.read_json("checkpoint/manifest.json") == whole.read_json(
+        "checkpoint/manifest.json"
+    )
 
 
 def test_the_checkpoint_opens_with_plain_transformers_and_agrees(tmp_path, base):
@@ -204,7 +244,10 @@ def test_the_checkpoint_opens_with_plain_transformers_and_agrees(tmp_path, base)
 
     store = run(tmp_path, base, "plain")
     directory = Path(store.path("checkpoint"))
-    tokenizer, model = AutoTokenizer.from_pretrained(directory), AutoModelForCausalLM.from_pretrained(directory)
+    tokenizer, model = (
+        AutoTokenizer.from_pretrained(directory),
+        AutoModelForCausalLM.from_pretrained(directory),
+    )
     group = encode(tokenizer, GROUPS[:1], 256)[0]
     logp_PK, _ = response_logp(model, collate([group], tokenizer.pad_token_id))
     stored = [row["logp"] for row in store.rows("heldout.parquet") if row["problem_id"] == "add/2"]

@@ -20,7 +20,7 @@ SUM_MULTIPLES = Family(
     name="sum_multiples",
     topic="number theory",
     statement="Read n. Print the sum of all i < n divisible by $k.",
-    parameters=grid(k=range(2, 32)),
+    parameters=grid(k=range(2, 66)),
     make_input=partial(_read_n, ("1", "k", "k+1", "k+k", "k+k+1", "k+k+k"), 200),
     answer=_sum_multiples,
     right={
@@ -57,8 +57,8 @@ COUNT_RESIDUE = Family(
     name="count_residue",
     topic="number theory",
     statement="Read n. Print how many i from 1 to n have i % $k == $r.",
-    parameters=tuple({"k": k, "r": r} for k in range(5, 13) for r in range(1, k, 2)),
-    make_input=partial(_read_n, ("1", "r", "r+1", "k", "r+k", "k+k", "r+k+k", "r+k+k+1"), 150),
+    parameters=tuple({"k": k, "r": r} for k in range(5, 17) for r in range(1, k, 2)),
+    make_input=partial(_read_n, ("1", "r", "r+1", "r+r", "k", "r+k", "k+k", "r+k+k+1"), 150),
     answer=_count_residue,
     right={
         "loop": "n = int(input())\nc = 0\nfor i in range(1, n + 1):\n    if i % $k == $r:\n"
@@ -103,7 +103,7 @@ DIGIT_SUM_BASE = Family(
     name="digit_sum_base",
     topic="number theory",
     statement="Read n. Print the sum of the digits of n in base $b.",
-    parameters=grid(b=range(2, 32)),
+    parameters=grid(b=range(2, 66)),
     make_input=partial(_read_n, ("0", "1", "b+1", "b", "b+b", "b+b+1", "100", "999"), 2000),
     answer=_digit_sum_base,
     right={
@@ -143,7 +143,7 @@ POWER_MOD = Family(
     name="power_mod",
     topic="number theory",
     statement="Read n. Print $b to the power n, modulo $m.",
-    parameters=grid(b=(2, 3, 5, 7), m=(11, 13, 17, 19, 23, 29, 31)),
+    parameters=grid(b=(2, 3, 5, 6, 7), m=(11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59)),
     make_input=partial(_read_n, ("0", "1", "2", "3", "5", "m"), 300),
     answer=_power_mod,
     right={
@@ -184,7 +184,7 @@ AFFINE_STEPS = Family(
     name="affine_steps",
     topic="simulation",
     statement="Read n. Start at x = 0. Do n times x = (x * $a + $b) % 100. Print x.",
-    parameters=grid(a=range(2, 10), b=(3, 7, 11, 13)),
+    parameters=grid(a=range(2, 10), b=range(3, 34, 4)),
     make_input=partial(_read_n, ("0", "1", "2", "3", "4"), 150),
     answer=_affine_steps,
     right={
@@ -231,7 +231,7 @@ FIRST_REACHING = Family(
     name="first_reaching",
     topic="searching",
     statement="Read n. Print the first i >= 0 with $a * i * i + $b * i >= n.",
-    parameters=grid(a=range(2, 10), b=(3, 5, 8, 11)),
+    parameters=grid(a=range(2, 10), b=range(3, 18, 2)),
     make_input=partial(_read_n, ("0", "1", "a+b", "a+b+1", "a+a+a+a+b+b", "999"), 3000),
     answer=_first_reaching,
     right={

@@ -24,7 +24,7 @@ KTH_SMALLEST = Family(
     name="kth_smallest",
     topic="sorting",
     statement="Read numbers. Print the one at place $k in rising order.",
-    parameters=grid(k=range(1, 26)),
+    parameters=grid(k=range(1, 63)),
     make_input=_kth_smallest_input,
     answer=_kth_smallest,
     right={
@@ -78,7 +78,7 @@ SORT_BY_REMAINDER = Family(
     name="sort_by_remainder",
     topic="sorting",
     statement="Read numbers. Print them sorted by x % $k, ties in the order read.",
-    parameters=grid(k=range(3, 31)),
+    parameters=grid(k=range(3, 66)),
     make_input=_sort_by_remainder_input,
     answer=_sort_by_remainder,
     right={
@@ -119,7 +119,7 @@ def _longest_stretch_input(rng: random.Random, at: Setting, index: int) -> str:
     edges = ([k], [k + 1], [k - 3, 3], [1, k, 1], [k + 1, 2, 1], [4, 3, 2, 1, k], [k, 1, 2])
     if index < len(edges):
         return _line(edges[index])
-    return _line([rng.randint(1, 15) for _ in range(rng.randint(4, 11))])
+    return _line([rng.randint(1, 10 + k // 3) for _ in range(rng.randint(4, 11))])
 
 
 def _longest_stretch(text: str, at: Setting) -> str:
@@ -133,7 +133,7 @@ LONGEST_STRETCH = Family(
     name="longest_stretch",
     topic="searching",
     statement="Read numbers. Print the length of the longest stretch with sum at most $k.",
-    parameters=grid(k=range(8, 38)),
+    parameters=grid(k=range(8, 72)),
     make_input=_longest_stretch_input,
     answer=_longest_stretch,
     right={
@@ -179,7 +179,7 @@ def _count_below_input(rng: random.Random, at: Setting, index: int) -> str:
     edges = ([k], [k - 1], [k + 1], [k, k], [k - 2, k - 1, k, k + 1], [0, k - 1, k - 1])
     if index < len(edges):
         return _line(edges[index])
-    return _line(sorted(rng.randint(0, 70) for _ in range(rng.randint(3, 14))))
+    return _line(sorted(rng.randint(0, k + 20) for _ in range(rng.randint(3, 14))))
 
 
 def _count_below(text: str, at: Setting) -> str:
@@ -190,7 +190,7 @@ COUNT_BELOW = Family(
     name="count_below",
     topic="searching",
     statement="Read rising numbers. Print how many are below $k.",
-    parameters=grid(k=range(15, 46)),
+    parameters=grid(k=range(12, 76)),
     make_input=_count_below_input,
     answer=_count_below,
     right={
@@ -226,7 +226,7 @@ COUNT_BELOW = Family(
 
 def _reachable_input(rng: random.Random, at: Setting, index: int) -> str:
     k = int(at["k"])
-    a, b, c, d, *_ = nodes = rng.sample([x for x in range(1, 31) if x != k], 6)
+    a, b, c, d, *_ = nodes = rng.sample([x for x in range(1, 81) if x != k], 6)
     edges = ([(k, a)], [(a, k)], [(c, d), (b, c), (a, b), (k, a)], [(k, a), (a, k), (b, k)])
     if index < len(edges):
         pairs = edges[index]
@@ -249,7 +249,7 @@ REACHABLE = Family(
     name="reachable",
     topic="graphs",
     statement="Read arrows u v, one a line. Print how many nodes $k can reach, itself too.",
-    parameters=grid(k=range(1, 27)),
+    parameters=grid(k=range(1, 64)),
     make_input=_reachable_input,
     answer=_reachable,
     right={
@@ -269,7 +269,7 @@ REACHABLE = Family(
         "            s.add(v)\nprint(n)",
         "bits": "import sys\ne = [x.split() for x in sys.stdin]\nm = 1 << $k\nfor x in e:\n"
         "    for u, v in e:\n        m |= (m >> int(u) & 1) << int(v)\nprint(bin(m).count('1'))",
-        "dp": "import sys\ne = [list(map(int, x.split())) for x in sys.stdin]\nd = [0] * 31\n"
+        "dp": "import sys\ne = [list(map(int, x.split())) for x in sys.stdin]\nd = [0] * 81\n"
         "d[$k] = 1\nfor x in e:\n    for u, v in e:\n        d[v] |= d[u]\nprint(sum(d))",
     },
     wrong={

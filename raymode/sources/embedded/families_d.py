@@ -28,7 +28,7 @@ COIN_WAYS = Family(
     name="coin_ways",
     topic="dynamic programming",
     statement="Read n. Print the number of ways to pay n with coins 1, $a and $b.",
-    parameters=tuple({"a": a, "b": b} for a in range(2, 7) for b in range(a + 1, a + 6)),
+    parameters=tuple({"a": a, "b": b} for a in range(2, 10) for b in range(a + 1, a + 9)),
     make_input=_coin_ways_input,
     answer=_coin_ways,
     right={
@@ -84,7 +84,7 @@ FEWEST_COINS = Family(
     name="fewest_coins",
     topic="dynamic programming",
     statement="Read n. Print the fewest coins of 1, $a and $b that pay n.",
-    parameters=tuple({"a": a, "b": b} for a in range(3, 10) for b in range(a + 1, 2 * a - 1)),
+    parameters=tuple({"a": a, "b": b} for a in range(3, 14) for b in range(a + 1, 2 * a - 1)),
     make_input=_fewest_coins_input,
     answer=_fewest_coins,
     right={
@@ -127,7 +127,7 @@ def _stair_ways_input(rng: random.Random, setting: Setting, index: int) -> str:
     if index < 4:
         return f"{(0, a, b, a + b)[index]}\n"
     # every other test surely has a way up, also where a and b have a common divisor
-    n = rng.randint(5, 20) if index % 2 else a * rng.randint(1, 5) + b * rng.randint(1, 2)
+    n = rng.randint(5, 19 + a) if index % 2 else a * rng.randint(1, 5) + b * rng.randint(1, 2)
     return f"{n}\n"
 
 
@@ -143,7 +143,7 @@ STAIR_WAYS = Family(
     name="stair_ways",
     topic="dynamic programming",
     statement="Read n. Print the number of ways to climb n stairs in steps of $a or $b.",
-    parameters=tuple({"a": a, "b": b} for a in range(1, 5) for b in range(a + 1, a + 8)),
+    parameters=tuple({"a": a, "b": b} for a in range(1, 9) for b in range(a + 1, a + 9)),
     make_input=_stair_ways_input,
     answer=_stair_ways,
     right={
@@ -205,7 +205,7 @@ GAP_CHAIN = Family(
     name="gap_chain",
     topic="dynamic programming",
     statement="Read numbers. Print the length of the longest subsequence growing by $k each step.",
-    parameters=grid(k=range(1, 29)),
+    parameters=grid(k=range(1, 64)),
     make_input=_gap_chain_input,
     answer=_gap_chain,
     right={
@@ -260,7 +260,7 @@ GRID_PATHS = Family(
     name="grid_paths",
     topic="dynamic programming",
     statement="Read n. Print the number of right or down paths in a grid of n rows, $k columns.",
-    parameters=grid(k=range(2, 30)),
+    parameters=grid(k=range(2, 65)),
     make_input=_grid_paths_input,
     answer=_grid_paths,
     right={

@@ -8,7 +8,7 @@ from .family import Family, Setting, edge_or_random, grid
 
 def _reached_cells_input(rng: random.Random, setting: Setting, index: int) -> str:
     a, b = int(setting["a"]), int(setting["b"])
-    return f"{edge_or_random(rng, index, (0, a, a + b, 2 * b), 50)}\n"
+    return f"{edge_or_random(rng, index, (0, a, a + b, 2 * b), 60)}\n"
 
 
 def _reached_cells(stdin: str, setting: Setting) -> str:
@@ -25,7 +25,7 @@ REACHED_CELLS = Family(
     topic="graphs",
     statement="Read n. Print how many of the cells 0 to n jumps of +$a and +$b reach from 0.",
     # b < 2a, so that b is no multiple of a and both jumps matter
-    parameters=tuple({"a": a, "b": b} for a in range(3, 9) for b in range(a + 1, 2 * a)),
+    parameters=tuple({"a": a, "b": b} for a in range(3, 13) for b in range(a + 1, 2 * a)),
     make_input=_reached_cells_input,
     answer=_reached_cells,
     right={
@@ -69,7 +69,7 @@ REACHED_CELLS = Family(
 def _fewest_moves_input(rng: random.Random, setting: Setting, index: int) -> str:
     k = int(setting["k"])
     # 2k + 2: multiplying as early as possible is not the best
-    return f"{edge_or_random(rng, index, (1, k, 2 * k + 2, k * k + 1), 150)}\n"
+    return f"{edge_or_random(rng, index, (1, k, 2 * k + 2, k * k + 1), 99 + 3 * k)}\n"
 
 
 def _fewest_moves(stdin: str, setting: Setting) -> str:
@@ -84,7 +84,7 @@ FEWEST_MOVES = Family(
     name="fewest_moves",
     topic="graphs",
     statement="Read n. Print the fewest steps from 1 to n; a step adds 1 or multiplies by $k.",
-    parameters=grid(k=range(2, 28)),
+    parameters=grid(k=range(2, 65)),
     make_input=_fewest_moves_input,
     answer=_fewest_moves,
     right={
@@ -146,7 +146,7 @@ GAP_GROUPS = Family(
     name="gap_groups",
     topic="graphs",
     statement="Read distinct numbers. Link those $k apart. Print the number of linked groups.",
-    parameters=grid(k=range(2, 30)),
+    parameters=grid(k=range(2, 65)),
     make_input=_gap_groups_input,
     answer=_gap_groups,
     right={
@@ -200,7 +200,7 @@ LAST_IN_RING = Family(
     name="last_in_ring",
     topic="simulation",
     statement="Read n. 1 to n stand in a ring; every $k-th one leaves. Print the last one left.",
-    parameters=grid(k=range(2, 30)),
+    parameters=grid(k=range(2, 65)),
     make_input=_last_in_ring_input,
     answer=_last_in_ring,
     right={
@@ -258,7 +258,7 @@ RING_ROBOT = Family(
     name="ring_robot",
     topic="simulation",
     statement="Read moves. On a ring of $n cells from 0, R adds $k and L takes 1. Print the cell.",
-    parameters=grid(n=range(8, 15), k=(2, 3, 4, 5)),
+    parameters=grid(n=range(8, 21), k=(2, 3, 4, 5, 6)),
     make_input=_ring_robot_input,
     answer=_ring_robot,
     right={

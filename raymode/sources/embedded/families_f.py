@@ -8,11 +8,11 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def _column_sum_input(rng: random.Random, setting: Setting, index: int) -> str:
-    rows = ([[1, 2, 3, 4, 5]], [[10, 20, 30, 40, 50]])
+    rows = ([list(range(1, 11))], [list(range(5, 55, 5))])
     if index < len(rows):
         table = rows[index]
     else:
-        table = [[rng.randint(0, 99) for _ in range(5)] for _ in range(rng.randint(2, 6))]
+        table = [[rng.randint(0, 99) for _ in range(10)] for _ in range(rng.randint(2, 6))]
     return "".join(str(setting["s"]).join(map(str, row)) + "\n" for row in table)
 
 
@@ -24,8 +24,8 @@ def _column_sum(stdin: str, setting: Setting) -> str:
 COLUMN_SUM = Family(
     name="column_sum",
     topic="parsing",
-    statement="Read rows of 5 numbers with $s between. Print the sum of column $k, counted from 0.",
-    parameters=grid(k=range(5), s=",;:/#|"),
+    statement="Read rows of 10 numbers split by $s. Print the sum of column $k, counted from 0.",
+    parameters=grid(k=range(10), s=",;:/#|"),
     make_input=_column_sum_input,
     answer=_column_sum,
     right={
@@ -36,7 +36,7 @@ COLUMN_SUM = Family(
         "recursion": "import sys\ndef f(a):\n"
         "    return int(a[0].split('$s')[$k]) + f(a[1:]) if a else 0\nprint(f(list(sys.stdin)))",
         "slice": "import sys\na = '$s'.join(sys.stdin.read().split()).split('$s')\n"
-        "print(sum(map(int, a[$k::5])))",
+        "print(sum(map(int, a[$k::10])))",
         "reduce": "import sys\nfrom functools import reduce\n"
         "print(reduce(lambda s, r: s + int(r.split('$s')[$k]), sys.stdin, 0))",
         "regex": "import re\nimport sys\n"
@@ -128,7 +128,7 @@ BIT_DISTANCE = Family(
     name="bit_distance",
     topic="bits",
     statement="Read n. Print in how many binary digits n and $k differ.",
-    parameters=grid(k=range(5, 35)),
+    parameters=grid(k=range(5, 69)),
     make_input=_bit_distance_input,
     answer=_bit_distance,
     right={

@@ -12,7 +12,7 @@ def _close_pairs_input(rng: random.Random, setting: Setting, index: int) -> str:
     if index < len(edges):
         numbers = edges[index]
     else:
-        numbers = [rng.randint(1, 60) for _ in range(rng.randint(4, 10))]
+        numbers = [rng.randint(1, k + 40) for _ in range(rng.randint(4, 10))]
     return " ".join(map(str, numbers)) + "\n"
 
 
@@ -25,7 +25,7 @@ CLOSE_PAIRS = Family(
     name="close_pairs",
     topic="searching",
     statement="Read numbers. Print how many pairs of them are at most $k apart.",
-    parameters=grid(k=range(2, 30)),
+    parameters=grid(k=range(2, 65)),
     make_input=_close_pairs_input,
     answer=_close_pairs,
     right={
@@ -76,7 +76,7 @@ def _covered_cells_input(rng: random.Random, setting: Setting, index: int) -> st
     if index < len(edges):
         starts = edges[index]
     else:
-        starts = [rng.randint(0, 60) for _ in range(rng.randint(3, 8))]
+        starts = [rng.randint(0, 2 * k + 30) for _ in range(rng.randint(3, 8))]
     return " ".join(map(str, starts)) + "\n"
 
 
@@ -89,7 +89,7 @@ COVERED_CELLS = Family(
     name="covered_cells",
     topic="intervals",
     statement="Read numbers. Each x covers $k cells from x up. Print how many are covered.",
-    parameters=grid(k=range(2, 30)),
+    parameters=grid(k=range(2, 65)),
     make_input=_covered_cells_input,
     answer=_covered_cells,
     right={
@@ -101,13 +101,13 @@ COVERED_CELLS = Family(
         "print($k + sum(min($k, y - x) for x, y in zip(a, a[1:])))",
         "loop": "c = e = 0\nfor x in sorted(map(int, input().split())):\n"
         "    c += x + $k - max(x, e)\n    e = x + $k\nprint(c)",
-        "slice": "d = [0] * 200\nfor x in map(int, input().split()):\n    d[x:x + $k] = [1] * $k\n"
+        "slice": "d = [0] * 300\nfor x in map(int, input().split()):\n    d[x:x + $k] = [1] * $k\n"
         "print(sum(d))",
         "generator": "a = list(map(int, input().split()))\n"
-        "print(sum(any(x <= i < x + $k for x in a) for i in range(200)))",
+        "print(sum(any(x <= i < x + $k for x in a) for i in range(300)))",
         "bits": "m = 0\nfor x in map(int, input().split()):\n    m |= 2 ** $k - 1 << x\n"
         "print(bin(m).count('1'))",
-        "library": "from itertools import accumulate\nd = [0] * 200\n"
+        "library": "from itertools import accumulate\nd = [0] * 300\n"
         "for x in map(int, input().split()):\n    d[x] += 1\n    d[x + $k] -= 1\n"
         "print(sum(c > 0 for c in accumulate(d)))",
         "recursion": "def f(a):\n    if len(a) == 1:\n        return $k\n"
@@ -145,7 +145,7 @@ TABLE_COUNT = Family(
     topic="matrix",
     statement="Read n. Print how many cells of the n by n times table hold $k.",
     # no primes: they stand only in the table's first row and column
-    parameters=grid(k=[k for k in range(6, 46) if sum(k % i == 0 for i in range(1, k)) > 2]),
+    parameters=grid(k=[k for k in range(6, 100) if sum(k % i == 0 for i in range(1, k)) > 2]),
     make_input=_table_count_input,
     answer=_table_count,
     right={

@@ -21,7 +21,8 @@ class Family:
     name: snake_case and unique. topic: "number theory", "strings", "sorting", "searching",
     "dynamic programming", "graphs", "simulation", "parsing" or the like.
     statement: says what is read and what to print, at most 90 characters once filled in.
-    parameters: at least 24 settings, each with answers of its own.
+    parameters: at least 24 settings, each with answers of its own; 60 or more where the statement
+    stays natural, since a small model needs about so many to see what the parameters do.
     make_input: (rng, setting, index) -> stdin text; small and edge cases come first.
     answer: (stdin text, setting) -> stdout text, the trusted reference.
     right: strategy -> program, at least 6 that differ as algorithms.

@@ -7,6 +7,7 @@ same whatever else is asked for and in whatever order.
 import random
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from typing import TypedDict
 
 from raymode.errors import ConfigError, DataError
@@ -25,6 +26,8 @@ FAMILIES: tuple[Family, ...] = (
     + families_f.FAMILIES
     + families_g.FAMILIES
 )
+# a small model trained on fewer settings of a family learns them by heart
+RICH_SETTINGS = 60
 CPU_S = 0.5
 MEMORY_MB = 256
 
@@ -72,7 +75,8 @@ def generate(
     """Yield every problem with its solutions, family by family.
 
     families: how many of `ordered_families()` to use; None or 0 is all.
-    problems_per_family: a family with fewer settings gives all it has.
+    problems_per_family: a family with more settings gives so many of them, drawn by the seed from
+    its whole range; one with fewer gives all it has.
     slow_every: about one problem in so many gets its slow programs, each of which costs the judge
     the whole time limit; 0 is none.
     heldout_families: so many whole families get the split "heldout_families".
@@ -95,15 +99,15 @@ def generate(
 
 
 def ordered_families() -> list[Family]:
-    """Return all families, topic after topic in turn, the shortest programs of each topic first.
+    """Return all families, those with RICH_SETTINGS settings or more before the rest.
 
-    So the first n families are as many topics as can be, and the easier families of each.
+    In both parts the topics take turns, the family with the shortest programs of each topic first.
+    So the first n families have many settings, are of as many topics as can be, and are the easier
+    families of each topic.
     """
-    by_topic: dict[str, list[Family]] = defaultdict(list)
-    for family in sorted(FAMILIES, key=lambda family: (_mean_length(family), family.name)):
-        by_topic[family.topic].append(family)
-    turns = range(max(map(len, by_topic.values())))
-    return [members[turn] for turn in turns for members in by_topic.values() if turn < len(members)]
+    rich = [family for family in FAMILIES if len(family.parameters) >= RICH_SETTINGS]
+    rest = [family for family in FAMILIES if len(family.parameters) < RICH_SETTINGS]
+    return _topics_in_turn(rich) + _topics_in_turn(rest)
 
 
 def heldout_family_names(seed: int, families: Sequence[Family], count: int) -> set[str]:
@@ -146,6 +150,14 @@ def _problems(
             slow = slow_every > 0 and derive_seed(seed, "slow", name) % slow_every == 0
             tests = _tests(seed, family, setting, tests_per_problem)
             yield _problem(family, setting, tests, split), _solutions(seed, family, setting, slow)
+
+
+def _topics_in_turn(families: Sequence[Family]) -> list[Family]:
+    by_topic: dict[str, list[Family]] = defaultdict(list)
+    for family in sorted(families, key=lambda family: (_mean_length(family), family.name)):
+        by_topic[family.topic].append(family)
+    rounds = zip_longest(*by_topic.values())
+    return [family for members in rounds for family in members if family is not None]
 
 
 def _mean_length(family: Family) -> float:
