@@ -186,6 +186,13 @@ class Config:
         """Where the set tables are."""
         return self.sets.path or f"{self.run_dir.rstrip('/')}/sets"
 
+    @property
+    def label(self) -> str:
+        """The run in a few words, for progress lines."""
+        train, weight = self.train, self.eco.weight
+        loss = f"eco λ={weight:g}" if train.loss == "eco" else train.loss
+        return f"P={train.prompts or 'all'} K={train.responses} {loss} seed {train.seed}"
+
 
 def load(arguments: Sequence[str] = ()) -> Config:
     """Return the configuration of `key=value` arguments over `config=` (a shipped name or a YAML file) over defaults.
@@ -209,6 +216,12 @@ def load(arguments: Sequence[str] = ()) -> Config:
     values = _merge(_read_yaml(str(name)), {str(key): value for key, value in given.items()})
     config: Config = _build(Config, values, "")
     check(config)
+    return config
+
+
+def parse(text: str, name: str) -> Config:
+    """Return the configuration in YAML `text`, such as a run's own config.yaml; `name` is for messages."""
+    config: Config = _build(Config, _parse_yaml(text, name), "")
     return config
 
 
@@ -282,10 +295,6 @@ def _leaves(cls: type, prefix: str = "") -> list[tuple[str, dataclasses.Field[An
 
 
 def _read_yaml(name: str) -> dict[str, Any]:
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError
-
     if name.endswith((".yaml", ".yml")):
         file = Path(name)
         if not file.is_file():
@@ -301,12 +310,20 @@ def _read_yaml(name: str) -> dict[str, Any]:
         if name not in names:
             raise ConfigError(f"config={name}: not a YAML file and not one of {', '.join(names)}")
         text = (shipped / f"{name}.yaml").read_text()
+    return _parse_yaml(text, f"config={name}")
+
+
+def _parse_yaml(text: str, name: str) -> dict[str, Any]:
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
     try:
         values = OmegaConf.to_container(OmegaConf.create(text), resolve=True)
     except (OmegaConfBaseException, YAMLError, ValueError) as error:
-        raise ConfigError(f"config={name}: not valid YAML ({_first_line(error)})") from error
+        raise ConfigError(f"{name}: not valid YAML ({_first_line(error)})") from error
     if not isinstance(values, dict):
-        raise ConfigError(f"config={name}: expected keys and values")
+        raise ConfigError(f"{name}: expected keys and values")
     return {str(key): value for key, value in values.items()}
 
 

@@ -71,7 +71,7 @@ def sample(config: Config) -> dict[str, Any]:
     weights = Weights(directory.url, directory.read_json("manifest.json")["content"])
     seed = derive_seed(config.seed, "sample", config.train.seed)
     requests = make_requests(heldout_problems(config), config.sample.completions, seed)
-    sample_all(requests, weights, config.sample, store, run_id(config))
+    sample_all(requests, weights, config.sample, store, run_id(config), config.label)
     summary = {
         "completions": len(requests),
         "weights": weights.content,

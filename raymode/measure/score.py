@@ -78,7 +78,7 @@ def judge_completions(
         number: [Asked(problems[name], _programs(by_problem[name])) for name in piece]
         for number, piece in missing.items()
     }
-    progress = Progress("score", len(names), "problems")
+    progress = Progress(f"score {config.label}", len(names), "problems")
     progress.skip(len(names) - sum(len(piece) for piece in missing.values()))
     for number, verdicts in answers(
         JudgeActor, (config,), {"num_cpus": 1}, config.score.actors, "judge", asked

@@ -38,9 +38,9 @@ STYLE: Any = {  # matplotlib's type for it lists every key there is
 PANELS: tuple[tuple[str, str, float | None], ...] = (
     ("pass_at_1", "pass@1\n(probability)", None),
     ("clusters_rarefied", "clusters found\n(rarefied, count)", None),
-    ("calibration_ratio_set", "calibration R\n(set = target)", 1.0),
-    ("calibration_ratio", "calibration R\n(set = sample)", 1.0),
+    ("calibration_ratio_set", "calibration R\n(1 = as varied as the data)", 1.0),
 )
+LEAST_PROBLEMS = 5  # a figure that stands on fewer is not drawn
 
 
 def budget_figure(
@@ -143,7 +143,8 @@ def _draw(axes: Axes, rows: Sequence[Row], name: str, fit: LawFit | None) -> Non
         shift = 1.0 + 0.02 * (place - (len(lines) - 1) / 2)  # lines beside each other, not over
         for row in members:
             value = _number(row, name)
-            if math.isfinite(value):
+            problems = _number(row, f"{name}_n")
+            if math.isfinite(value) and not problems < LEAST_PROBLEMS:
                 values[_number(row, "K")].append(value)
                 _dot(axes, _number(row, "K") * shift, row, name, style)
         ks = sorted(values)

@@ -14,6 +14,8 @@ from raymode.sweep.recommend import Recommendation, recommend
 from raymode.sweep.space import SweepCell, table
 
 FIGURE, PAGE = "budget.png", "report.html"
+IDENTITY = ("budget", "P", "K", "loss", "eco_weight", "seed")
+LEAST_PROBLEMS = 5  # a figure that stands on fewer is not shown
 COLUMNS = {
     "budget": "budget",
     "P": "P",
@@ -157,21 +159,19 @@ def _caption(config: Config) -> str:
 
 
 def _shown(row: dict[str, Any], name: str) -> str:
+    """Return a cell of the table: the figure, its interval, and on how many problems it stands if not on all."""
     value = row.get(name)
-    if row["status"] != "finished" and name not in (
-        "budget",
-        "P",
-        "K",
-        "loss",
-        "eco_weight",
-        "seed",
-    ):
+    if row["status"] != "finished" and name not in IDENTITY:
         return row["status"] if name == "heldout_nll" else ""
     if not isinstance(value, float):
         return "" if value is None else str(value)
-    digits = f"{value:.3g}" if name != "heldout_nll" else f"{value:.2f}"
-    low, high = row.get(f"{name}_ci_low"), row.get(f"{name}_ci_high")
-    return digits if low is None else f"{digits} [{low:.3g}, {high:.3g}]"
+    problems = row.get(f"{name}_n")
+    if problems is None:
+        return f"{value:g}"
+    if problems < LEAST_PROBLEMS:
+        return f"n/a (n={problems})"
+    shown = f"{value:.3g} [{row[f'{name}_ci_low']:.3g}, {row[f'{name}_ci_high']:.3g}]"
+    return shown if problems == row["heldout_problems"] else f"{shown} n={problems}"
 
 
 def _print_aligned(lines: Sequence[Sequence[str]]) -> None:

@@ -44,14 +44,19 @@ class EngineActor:
 
 
 def sample_all(
-    requests: list[Request], weights: Weights, config: SampleConfig, store: Store, run_id: str
+    requests: list[Request],
+    weights: Weights,
+    config: SampleConfig,
+    store: Store,
+    run_id: str,
+    label: str,
 ) -> None:
     """Answer `requests` and write them as the `completions` table of `store`, one part per chunk."""
     chunks = in_chunks(requests, CHUNK)
     missing = [number for number in range(len(chunks)) if not store.exists(_part(number))]
     if not missing:
         return
-    progress = Progress("sample", len(requests), "completions")
+    progress = Progress(f"sample {label}", len(requests), "completions")
     progress.skip(len(requests) - sum(len(chunks[number]) for number in missing))
     options = {
         "num_cpus": 1,

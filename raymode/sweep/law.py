@@ -22,6 +22,10 @@ from raymode.sweep.budget import predicted_variance, student_quantile
 Floats = NDArray[np.float64]
 NAN = float("nan")
 LEAST_R_SQUARED = 0.8
+# Most of a good fit may be the budget alone, but K is decided at equal P x K: where the differences there
+# are more than a trifle of all, the law must explain half of them.
+LEAST_WITHIN = 0.5
+TRIFLE = 0.05
 MOST_CHANCE = 0.05
 # Free intercept, each variance in or out: the bounded optimum is the best feasible one of these.
 SUPPORTS = ((0,), (0, 1), (0, 2), (0, 1, 2))
@@ -94,7 +98,8 @@ def fit_law(
 
     `fits` is true when at least 4 cells with 2 different P make the three coefficients separable,
     R^2 >= 0.8, and a flat line would give that R^2 with probability below 5 % (F test with
-    2 and m - 3 degrees of freedom, (1 - R^2)^((m-3)/2)). Otherwise `reason` says what failed.
+    2 and m - 3 degrees of freedom, (1 - R^2)^((m-3)/2)), and half of the differences between cells
+    of equal P x K are explained, unless they are a trifle. Otherwise `reason` says what failed.
 
     Raises ValueError for no points, P or K below 1, or a value that is not finite.
     """
@@ -214,6 +219,12 @@ def _why_not(cells: Sequence[Cell], X: Floats, y: Floats, root: Floats, r_square
     gap = _r_squared(y, X @ unbounded, root) - r_squared
     if gap > 1.0 - LEAST_R_SQUARED:
         return _forbidden(unbounded, r_squared)
+    within = _r_squared_within(cells, y, X @ _solve(X * root[:, None], (y * root)[None])[0])
+    if r_squared >= LEAST_R_SQUARED and within < LEAST_WITHIN:
+        return (
+            f"it explains {r_squared:.0%} of the differences between {m} cells, but only "
+            f"{max(0.0, within):.0%} of those between cells of the same P x K, and these decide K"
+        )
     if r_squared < LEAST_R_SQUARED:
         return (
             f"it explains {r_squared:.0%} of the differences between {m} cells, "
@@ -223,6 +234,23 @@ def _why_not(cells: Sequence[Cell], X: Floats, y: Floats, root: Floats, r_square
     if chance >= MOST_CHANCE:
         return f"with {m} cells an R² of {r_squared:.2f} arises by chance {chance:.0%} of the time"
     return ""
+
+
+def _r_squared_within(cells: Sequence[Cell], y: Floats, fitted: Floats) -> float:
+    """Return the share of the differences among cells of equal P x K that the law explains.
+
+    1 where these are a trifle of all differences, or no budget has three cells: two show no shape.
+    """
+    budgets: dict[int, list[int]] = defaultdict(list)
+    for place, cell in enumerate(cells):
+        budgets[cell.prompts * cell.responses].append(place)
+    lines = [places for places in budgets.values() if len(places) >= 3]
+    total, rest = (sum(_squares(values[places]) for places in lines) for values in (y, y - fitted))
+    return 1.0 - rest / total if total > TRIFLE * _squares(y) else 1.0
+
+
+def _squares(values: Floats) -> float:
+    return float(((values - values.mean()) ** 2).sum())
 
 
 def _forbidden(unbounded: Floats, r_squared: float) -> str:

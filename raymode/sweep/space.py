@@ -19,9 +19,7 @@ class SweepCell:
     @property
     def label(self) -> str:
         """The cell in a few words, for progress lines."""
-        train, weight = self.config.train, self.config.eco.weight
-        loss = f"eco λ={weight:g}" if train.loss == "eco" else train.loss
-        return f"P={train.prompts} K={train.responses} {loss} seed {train.seed}"
+        return self.config.label
 
 
 def cells(config: Config) -> list[SweepCell]:

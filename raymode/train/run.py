@@ -59,29 +59,37 @@ def _worker(arguments: dict[str, Any]) -> tuple[str, str] | None:
 
     config: Config = arguments["config"]
     if not config.train.gpu:
-        torch.set_num_threads(
-            1
-        )  # the worker's one CPU; also makes sums independent of the machine's cores
-    shown = [0.0]
-
-    def progress(step: int, metrics: dict[str, float]) -> None:
-        now = time.monotonic()
-        if now - shown[0] < PROGRESS_S and step != config.train.steps:
-            return
-        left = (config.train.steps - step) * metrics["step_s"]
-        shown[0] = now
-        print(
-            f"train P={config.train.prompts} K={config.train.responses} {config.train.loss}"
-            f" update {step}/{config.train.steps} nll/token {metrics['nll_per_token']:.3f}"
-            f" {metrics['tokens'] / metrics['step_s']:.0f} response tokens/s, {left:.0f} s left",
-            flush=True,
-        )
-
+        # The worker's one CPU; it also makes sums independent of the machine's cores.
+        torch.set_num_threads(1)
+    progress = _Lines(config)
     try:
         train(config, Store(arguments["store"]), arguments["base"], progress)
     except RaymodeError as error:
         return type(error).__name__, str(error)
     return None
+
+
+class _Lines:
+    """Prints a progress line every few seconds."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.shown = 0.0
+        self.seconds: list[float] = []
+
+    def __call__(self, step: int, metrics: dict[str, float]) -> None:
+        self.seconds.append(metrics["step_s"])
+        now, steps = time.monotonic(), self.config.train.steps
+        if now - self.shown < PROGRESS_S and step != steps:
+            return
+        self.shown = now
+        left = (steps - step) * sum(self.seconds) / len(self.seconds)
+        print(
+            f"train {self.config.label}: update {step}/{steps},"
+            f" nll/token {metrics['nll_per_token']:.3f},"
+            f" {metrics['tokens'] / metrics['step_s']:.0f} response tokens/s, {left:.0f} s left",
+            flush=True,
+        )
 
 
 def _cause(error: TrainingFailedError) -> str:

@@ -21,7 +21,10 @@ TABLE = ROOT / "docs" / "configuration.md"
 INTRODUCTION = """\
 # Configuration
 
-Every job takes `key=value` arguments and `config=NAME` or `config=FILE.yaml`. Arguments win over the YAML, the YAML over the defaults of the code. Without `config=`, the YAML is the shipped `laptop`; a run directory's own `config.yaml` is a valid `config=FILE`.
+Every job takes `key=value` arguments and `config=NAME` or `config=FILE.yaml`. Arguments win over the
+YAML, the YAML over the defaults of the code. Without `config=` the YAML is the shipped `laptop`; a file
+given with `config=` stands in its place, so keys it lacks have the code's default. A run directory's own
+`config.yaml` is such a file.
 
 ```
 python jobs/train.py config=mine.yaml run_dir=runs/mine train.steps=300 "sweep.responses=[1,2,3]"
@@ -31,7 +34,8 @@ python jobs/train.py config=mine.yaml run_dir=runs/mine train.steps=300 "sweep.r
 - An unknown key, a wrong type or an impossible combination is an error of one line, before Ray starts.
 - `python jobs/train.py --help` prints the same table.
 
-*Default* is the code's; *laptop* is what `config=laptop` sets where that differs. This page is generated: `RAYMODE_WRITE_DOCS=1 pytest tests/unit/test_docs.py`.
+*Default* is the code's; *laptop* is what `config=laptop` sets where that differs. This page is generated
+by `RAYMODE_WRITE_DOCS=1 pytest tests/unit/test_docs.py`.
 """
 
 
@@ -96,7 +100,9 @@ def python_blocks(text: str) -> list[str]:
 def test_the_table_of_keys_is_up_to_date() -> None:
     if os.environ.get("RAYMODE_WRITE_DOCS") == "1":
         TABLE.write_text(rendered())
-    assert TABLE.read_text() == rendered(), "run RAYMODE_WRITE_DOCS=1 pytest tests/unit/test_docs.py"
+    assert TABLE.read_text() == rendered(), (
+        "run RAYMODE_WRITE_DOCS=1 pytest tests/unit/test_docs.py"
+    )
 
 
 def test_the_table_holds_every_key() -> None:

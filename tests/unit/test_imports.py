@@ -15,7 +15,7 @@ BASE = {"errors", "schema", "seed", "config", "store", "template", "progress"}
 ALLOWED = {
     "sandbox": set(),
     "sources": {"sandbox"},
-    "sets": {"sandbox", "sources", "actors"},
+    "sets": {"sandbox", "sources", "lock", "rundir"},
     "losses": set(),
     "train": {"losses"},
     "sample": {"actors"},

@@ -138,6 +138,17 @@ def test_recommends_the_law_k_with_interval_and_gain() -> None:
         assert words in advice.sentence
 
 
+def test_a_fit_that_is_the_budget_alone_is_refused() -> None:
+    # The cells of a real sweep: two budgets far apart, U-shaped in K within each.
+    values = (7.58, 5.29, 6.27, 11.12, 24.17, 19.73, 19.77, 27.26)
+    cells = [(budget // K, K) for budget in (480, 240) for K in (1, 2, 3, 6)]
+    fit = fit_law([(P, K, value) for (P, K), value in zip(cells, values, strict=True)], seed=0)
+    assert fit.r_squared > 0.9 and not fit.fits
+    assert "of those between cells of the same P x K, and these decide K" in fit.reason
+    advice = recommend(fit, 2400, 4.0, 1.0)
+    assert (advice.basis, advice.k) == ("measurement", 2)
+
+
 def test_free_prompts_mean_one_response() -> None:
     advice = recommend(fit_law(measured(), 0), 480, 0.0, 1.0)
     assert advice.k == 1 and advice.gain.mean == 0
