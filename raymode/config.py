@@ -216,7 +216,7 @@ def load(arguments: Sequence[str] = ()) -> Config:
     values = _merge(_read_yaml(str(name)), {str(key): value for key, value in given.items()})
     config: Config = _build(Config, values, "")
     check(config)
-    return config
+    return _absolute(config)
 
 
 def parse(text: str, name: str) -> Config:
@@ -325,6 +325,25 @@ def _parse_yaml(text: str, name: str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ConfigError(f"{name}: expected keys and values")
     return {str(key): value for key, value in values.items()}
+
+
+def _absolute(config: Config) -> Config:
+    """Return `config` with local paths made absolute: Ray's workers have another working directory."""
+
+    def path(text: str, only_existing: bool = False) -> str:
+        if not text or "://" in text or (only_existing and not Path(text).expanduser().is_dir()):
+            return text
+        return str(Path(text).expanduser().absolute())
+
+    return dataclasses.replace(
+        config,
+        run_dir=path(config.run_dir),
+        path=path(config.path, only_existing=True),
+        sets=dataclasses.replace(config.sets, path=path(config.sets.path)),
+        sample=dataclasses.replace(config.sample, checkpoint=path(config.sample.checkpoint)),
+        # A name that is no directory here is one on a hub.
+        model=dataclasses.replace(config.model, name=path(config.model.name, only_existing=True)),
+    )
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Run directories: opening one, what determines each stage's result, and which stages are finished.
 
-A finished stage leaves `<stage>.json` with the configuration that determined it. The same command again finds it and
-skips the stage; another configuration in the same directory is an error that names the first key that differs.
+A stage leaves `<stage>.json` with the configuration that determines it, and its summary once it is finished. The same
+command again goes on or skips; another configuration in the same directory is an error naming the first key.
 """
 
 import dataclasses
@@ -77,18 +77,25 @@ def run_id(config: Config) -> str:
 
 
 def finished(store: Store, stage: str, config: Config) -> dict[str, Any] | None:
-    """Return the summary of a finished stage, or None; ConfigError if it was made with another configuration."""
-    name = f"{stage}.json"
-    if not store.exists(name):
+    """Return the summary of `stage` if it is finished, else None.
+
+    Raises ConfigError if it was begun with another configuration, finished or not.
+    """
+    if not store.exists(f"{stage}.json"):
         return None
-    record = store.read_json(name)
+    record = store.read_json(f"{stage}.json")
     difference = first_difference(record["inputs"], inputs(config, stage))
     if difference:
         raise ConfigError(
-            f"{store.url}: {stage} was finished with another configuration: {difference}; choose another run_dir"
+            f"{store.url}: {stage} was begun with another configuration: {difference}; choose another run_dir"
         )
-    summary: dict[str, Any] = record["summary"]
+    summary: dict[str, Any] | None = record["summary"]
     return summary
+
+
+def begin(store: Store, stage: str, config: Config) -> None:
+    """Record what `stage` is made with; called when all is checked, before its first output."""
+    store.write_json(f"{stage}.json", {"inputs": inputs(config, stage), "summary": None})
 
 
 def finish(store: Store, stage: str, config: Config, summary: dict[str, Any]) -> dict[str, Any]:

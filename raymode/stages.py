@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from raymode.config import Config, fingerprint, to_dict
 from raymode.errors import DataError, StorageError
-from raymode.rundir import finish, finished, open_run, run_id
+from raymode.rundir import begin, finish, finished, open_run, run_id
 from raymode.seed import derive_seed
 from raymode.store import Store
 
@@ -38,6 +38,7 @@ def train(config: Config) -> dict[str, Any]:
     from raymode.train.run import fit
 
     groups, heldout = _select(config)
+    begin(store, "train", config)
     store.write_rows("groups.parquet", "groups", groups)
     store.write_rows("heldout_groups.parquet", "groups", heldout)
     base = prepare_base(config)
@@ -71,6 +72,7 @@ def sample(config: Config) -> dict[str, Any]:
     weights = Weights(directory.url, directory.read_json("manifest.json")["content"])
     seed = derive_seed(config.seed, "sample", config.train.seed)
     requests = make_requests(heldout_problems(config), config.sample.completions, seed)
+    begin(store, "sample", config)
     sample_all(requests, weights, config.sample, store, run_id(config), config.label)
     summary = {
         "completions": len(requests),
@@ -91,6 +93,7 @@ def score(config: Config) -> dict[str, Any]:
 
     completions = store.rows("completions")
     problems = {row["problem_id"]: row for row in heldout_problems(config)}
+    begin(store, "score", config)
     judged = judge_completions(completions, problems, config, store)
     solutions = Store(config.sets_path).rows("solutions", ["problem_id", "verdict", "cluster_id"])
     store.write_table(

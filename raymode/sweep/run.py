@@ -84,6 +84,7 @@ def _at_once(config: Config, cell: SweepCell) -> int:
 
 
 def _run_trials(todo: list[SweepCell], board: "_Board", store: Store, at_once: int) -> None:
+    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # Ctrl-C ends the job, not only the trials
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # our own tables are the record
     os.environ["TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S"] = "0"
     name = f"ray-tune-{time.time_ns()}"

@@ -66,7 +66,8 @@ def _cell(
         "loss": loss,
         "seed": seed,
     }
-    eco = EcoConfig(weight=weight, reduction=config.eco.reduction)
+    # NLL does not depend on the keys of ECO: its run_id must not either.
+    eco = EcoConfig(weight, config.eco.reduction) if loss == "eco" else EcoConfig()
     changed = trial_config(dataclasses.replace(config, eco=eco), "", **train)
     name = run_id(changed)
     placed = dataclasses.replace(changed, run_dir=f"{config.run_dir.rstrip('/')}/runs/{name}")

@@ -46,7 +46,9 @@ def test_a_killed_training_job_goes_on_from_its_checkpoint(sets, tmp_path):
     job = start("train", *arguments, f"run_dir={cut}")
     wait_until(lambda: any(cut.glob("checkpoints/*/manifest.json")))
     kill(job)
-    assert not (cut / "train.json").exists()
+    assert not (cut / "checkpoint").exists()
+    other = run_job("train", *arguments, f"run_dir={cut}", "train.steps=61", check=False)
+    assert "train was begun with another configuration: train.steps: 60 → 61" in other.stderr
     run_job("train", *arguments, f"run_dir={cut}")
     assert losses(Store(str(cut))) == losses(Store(str(whole)))
     assert Store(str(cut)).rows("heldout.parquet") == Store(str(whole)).rows("heldout.parquet")
@@ -75,17 +77,17 @@ def tables(run_dir):
     return str(runs), str(parts)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "moment",
-    [
-        "sets/parts/*.json",
-        "runs/*/checkpoints/*/manifest.json",
-        "runs/*/train.json",
-        "runs/*/sample.json",
-        "runs/*/run.json",
-    ],
+MOMENTS = (
+    "sets/parts/*.json",
+    "runs/*/checkpoints/*/manifest.json",
+    "runs/*/checkpoint/manifest.json",
+    "runs/*/completions/*.parquet",
+    "runs/*/run.json",
 )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", MOMENTS)
 def test_a_killed_sweep_ends_with_the_same_tables(tmp_path_factory, tmp_path, moment):
     whole = tmp_path_factory.getbasetemp() / "undisturbed"
     if not (whole / "report.html").exists():

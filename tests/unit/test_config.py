@@ -74,3 +74,13 @@ def test_fingerprints_differ_with_any_value():
 
 def test_every_shipped_configuration_is_sound():
     check(load([]))
+
+
+def test_local_paths_are_absolute_because_workers_stand_elsewhere(tmp_path, monkeypatch):
+    (tmp_path / "model").mkdir()
+    monkeypatch.chdir(tmp_path)
+    config = load(["run_dir=here", "sets.path=s3://b/sets", "model.name=model"])
+    assert config.run_dir == str(tmp_path / "here")
+    assert config.sets.path == "s3://b/sets"
+    assert config.model.name == str(tmp_path / "model")
+    assert load(["model.name=Org/Model"]).model.name == "Org/Model"
