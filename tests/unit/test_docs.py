@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
-from raymode.config import Config, load
+from raymode.config import Config, parse
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 TABLE = ROOT / "docs" / "configuration.md"
+LAPTOP = ROOT / "raymode" / "configs" / "laptop.yaml"
 INTRODUCTION = """\
 # Configuration
 
@@ -41,7 +42,7 @@ by `RAYMODE_WRITE_DOCS=1 pytest tests/unit/test_docs.py`.
 
 def rendered() -> str:
     """Return docs/configuration.md as the configuration says it."""
-    laptop, plain = load(), Config()
+    laptop, plain = parse(LAPTOP.read_text(), "laptop"), Config()
     nested = [item.name for item in dataclasses.fields(Config) if _is_group(plain, item.name)]
     parts = [INTRODUCTION, _section("The run", "", plain, laptop)]
     for name in nested:
