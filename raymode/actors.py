@@ -4,6 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import ray
+import ray.exceptions
+
+from raymode.errors import RaymodeError
 
 IN_FLIGHT = 2  # pieces per actor: one being worked on, one waiting
 
@@ -19,7 +22,8 @@ def answers(
     """Yield (number, result of `method` on the piece) as actors finish them; actors end with the iteration.
 
     An actor that dies is started again by Ray with the same `arguments`, and its unanswered pieces are repeated. An
-    error raised by the method itself is raised here.
+    error of raymode's own that the method raises is raised here as it is; a constructor should raise none, for Ray
+    hides its cause.
     """
     # "DEFAULT": not inside the placement group of a Tune trial, which holds next to nothing.
     remote: Any = ray.remote(actor_class).options(
@@ -42,7 +46,24 @@ def answers(
             done, _ = ray.wait(list(asked), num_returns=1)
             number, actor = asked.pop(done[0])
             ask(actor)
-            yield number, ray.get(done[0])
+            yield number, _result(done[0])
     finally:
         for actor in pool:
             ray.kill(actor)
+
+
+def _result(reference: Any) -> Any:
+    try:
+        return ray.get(reference)
+    except ray.exceptions.RayError as error:
+        raise own_error(error) or error from error
+
+
+def own_error(error: BaseException | None) -> RaymodeError | None:
+    """Return the error of raymode that an error of Ray carries, if there is one."""
+    while error is not None:
+        # Ray's wrapper of an error is an instance of its class too, with a traceback for a message.
+        if isinstance(error, RaymodeError) and not isinstance(error, ray.exceptions.RayError):
+            return type(error)(str(error).partition("\n")[0])  # Ray appends advice of its own
+        error = getattr(error, "cause", None) or error.__cause__
+    return None

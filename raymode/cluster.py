@@ -1,6 +1,7 @@
 """Joining or starting a Ray cluster: the one place that calls ray.init."""
 
 import os
+import sys
 from typing import Any
 
 import ray
@@ -10,6 +11,7 @@ from raymode.errors import ConfigError
 
 # Ray Train looks at its workers so often, seconds: a finished fit is noticed that much later.
 TRAIN_POLL_S = "0.5"
+JOINED = "RAYMODE_JOINED_CLUSTER"  # "1" on a cluster that was there before: it may grow
 ENVIRONMENT = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": TRAIN_POLL_S,
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "900",  # a node may have to be started first
@@ -28,7 +30,7 @@ def connect(config: RayConfig) -> None:
     address = config.address or os.environ.get("RAY_ADDRESS", "")
     # Nothing takes a local machine away: one process less to start for every fit.
     local = {} if address else {"RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}
-    variables = {**ENVIRONMENT, **local}
+    variables = {**ENVIRONMENT, **local, JOINED: str(int(bool(address)))}
     os.environ.update(variables)
     options: dict[str, Any] = {
         "runtime_env": {"env_vars": variables},
@@ -37,16 +39,29 @@ def connect(config: RayConfig) -> None:
         "logging_level": "error",
     }
     if address:
-        ray.init(address=address, **options)
+        _join(address, options)
     else:
         ray.init(num_cpus=config.cpus or None, include_dashboard=False, **options)
 
 
-def require(cpus: float, gpus: float, what: str) -> None:
-    """Raise ConfigError if `what` needs more than the whole cluster has: it would wait for ever."""
-    have = ray.cluster_resources()
-    if cpus > have.get("CPU", 0) or gpus > have.get("GPU", 0):
+def _join(address: str, options: dict[str, Any]) -> None:
+    try:
+        ray.init(address=address, **options)
+    except ConnectionError as error:
         raise ConfigError(
-            f"{what}: needs {cpus:g} CPUs and {gpus:g} GPUs, the cluster has {have.get('CPU', 0):g} and {have.get('GPU', 0):g};"
-            " use fewer workers or a larger cluster"
-        )
+            f"ray.address={address}: no Ray cluster answers there; check it, or start one"
+        ) from error
+
+
+def require(cpus: float, gpus: float, what: str) -> None:
+    """Check that `what` fits the whole cluster: it would wait for ever.
+
+    On a cluster of our own that is a ConfigError. One that was joined may be scaling up: a line says what is waited for.
+    """
+    have = ray.cluster_resources()
+    if cpus <= have.get("CPU", 0) and gpus <= have.get("GPU", 0):
+        return
+    message = f"{what}: needs {cpus:g} CPUs and {gpus:g} GPUs, the cluster has {have.get('CPU', 0):g} and {have.get('GPU', 0):g}"
+    if os.environ.get(JOINED) != "1":
+        raise ConfigError(f"{message}; use fewer workers or a larger cluster")
+    print(f"{message}: waiting for it to grow", file=sys.stderr, flush=True)

@@ -18,10 +18,13 @@ from typing import Any
 
 from raymode.errors import ConfigError
 
+SOURCES = ("embedded",)
+SPLITS = ("train", "heldout_parameters", "heldout_families")
 SELECTIONS = ("random",)
 LOSSES = ("nll", "eco")
 ECO_REDUCTIONS = ("sum", "mean", "residual")
 ENGINES = ("vllm", "transformers")
+TINY_MODEL_TOKENS = 4096  # positions of the tiny model; they cost nothing
 
 
 def key(default: Any, help: str) -> Any:
@@ -228,19 +231,24 @@ def parse(text: str, name: str) -> Config:
 def check(config: Config) -> None:
     """Raise ConfigError for values and combinations that cannot work, naming the key."""
     train, sweep = config.train, config.sweep
+    _one_of("source", config.source, SOURCES)
+    for split in config.sample.splits:
+        _one_of("sample.splits", split, SPLITS)
     _one_of("train.loss", train.loss, LOSSES)
     _one_of("train.selection", train.selection, SELECTIONS)
     _one_of("eco.reduction", config.eco.reduction, ECO_REDUCTIONS)
     _one_of("sample.engine", config.sample.engine, ENGINES)
     _one_of("sandbox.level", config.sandbox.level, ("", "L4", "L3", "L2"))
     _at_least(config)
+    _check_embedded(config)
+    _check_values(config)
     if config.eco.weight and train.loss != "eco":
         raise ConfigError(
             f"eco.weight={config.eco.weight}: has no effect with train.loss={train.loss}; set train.loss=eco"
         )
-    _whole_groups("train.responses", train.responses, train.responses_per_step)
+    _whole_groups("train.responses", train.responses, train)
     for responses in sweep.responses:
-        _whole_groups("sweep.responses", responses, train.responses_per_step)
+        _whole_groups("sweep.responses", responses, train)
         for budget in sweep.budgets:
             if budget % responses:
                 raise ConfigError(
@@ -250,10 +258,15 @@ def check(config: Config) -> None:
         raise ConfigError(
             f"model.width={config.model.width}: must be a multiple of 64, the size of an attention head"
         )
-    longest = train.max_tokens if not config.model.name else config.sample.max_tokens
-    if config.sample.max_model_len < longest:
+    longest = TINY_MODEL_TOKENS if not config.model.name else None
+    if longest and max(train.max_tokens, config.sample.max_model_len) > longest:
         raise ConfigError(
-            f"sample.max_model_len={config.sample.max_model_len}: shorter than {longest} tokens; raise it"
+            f"train.max_tokens, sample.max_model_len: the tiny model reads at most {longest} tokens; lower them"
+        )
+    if config.sample.max_model_len <= config.sample.max_tokens:
+        raise ConfigError(
+            f"sample.max_tokens={config.sample.max_tokens}: leaves no room for a prompt in"
+            f" sample.max_model_len={config.sample.max_model_len}; lower it or raise that"
         )
     if not config.run_dir:
         raise ConfigError("run_dir: is empty; name a path, s3:// or gs:// URL")
@@ -429,6 +442,11 @@ def _at_least(config: Config) -> None:
                          "sample.splits": config.sample.splits}.items():  # fmt: skip
         if not values:
             raise ConfigError(f"{name}: is empty; give at least one value")
+    share = config.sample.gpu_per_engine
+    if share < 0 or (share > 1 and share != int(share)):
+        raise ConfigError(
+            f"sample.gpu_per_engine={share:g}: must be a share of one GPU or a whole number of GPUs"
+        )
     if not 0 < config.sample.top_p <= 1:
         raise ConfigError(f"sample.top_p={config.sample.top_p}: must be above 0 and at most 1")
     if not 0 <= config.embedded.heldout_fraction < 1:
@@ -437,10 +455,61 @@ def _at_least(config: Config) -> None:
         )
 
 
-def _whole_groups(name: str, responses: int, per_step: int) -> None:
+def _check_embedded(config: Config) -> None:
+    """Check that every split that is sampled will hold problems."""
+    embedded = config.embedded
+    if embedded.families and embedded.heldout_families >= embedded.families:
+        raise ConfigError(
+            f"embedded.heldout_families={embedded.heldout_families}: leaves nothing to train on of"
+            f" embedded.families={embedded.families}"
+        )
+    empty = {
+        "heldout_families": not embedded.heldout_families,
+        "heldout_parameters": not embedded.heldout_fraction,
+    }
+    for split in config.sample.splits:
+        if empty.get(split):
+            raise ConfigError(
+                f"sample.splits: {split!r} will hold no problem; leave it out or raise embedded.*"
+            )
+
+
+def _check_values(config: Config) -> None:
+    """Check lists of values: each value once, and within its bounds."""
+    sweep, score = config.sweep, config.score
+    lists: dict[str, tuple[float, ...]] = {
+        "sweep.budgets": sweep.budgets,
+        "sweep.responses": sweep.responses,
+        "sweep.seeds": sweep.seeds,
+        "sweep.eco_weights": sweep.eco_weights,
+        "score.pass_ks": score.pass_ks,
+    }
+    for name, values in lists.items():
+        least = 0 if name in ("sweep.seeds", "sweep.eco_weights") else 1
+        for value in values:
+            if value < least:
+                raise ConfigError(f"{name}: {value:g} must be at least {least}")
+        if len(set(values)) < len(values):
+            raise ConfigError(f"{name}: a value stands twice; give each once")
+    for k in score.pass_ks:
+        if k > config.sample.completions:
+            raise ConfigError(
+                f"score.pass_ks: pass@{k} needs {k} completions, sample.completions={config.sample.completions}"
+            )
+    if not sweep.cost_prompt + sweep.cost_response > 0:
+        raise ConfigError("sweep.cost_prompt, sweep.cost_response: one of them must be above 0")
+
+
+def _whole_groups(name: str, responses: int, train: TrainConfig) -> None:
+    per_step = train.responses_per_step
     if responses < 1 or per_step % responses:
         raise ConfigError(
             f"{name}={responses}: train.responses_per_step={per_step} must be a multiple of it, so that an update holds whole groups"
+        )
+    if per_step // responses < train.workers:
+        raise ConfigError(
+            f"train.workers={train.workers}: an update holds {per_step // responses} groups of {name}={responses},"
+            " and every worker needs one; use fewer workers or raise train.responses_per_step"
         )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from raymode.config import Config, help_table, load
 from raymode.errors import RaymodeError
+from raymode.lock import exclusive
 from raymode.rundir import open_run
 
 
@@ -21,12 +22,7 @@ def main(description: str, work: Callable[[Config], int | None], needs_ray: bool
         sys.exit(0)
     try:
         config = load(arguments)
-        if needs_ray:
-            open_run(config)  # storage that cannot be written is found out first
-            from raymode.cluster import connect
-
-            connect(config.ray)
-        code = work(config)
+        code = _with_ray(config, work) if needs_ray else work(config)
     except RaymodeError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
@@ -34,3 +30,13 @@ def main(description: str, work: Callable[[Config], int | None], needs_ray: bool
         print("stopped; give the same command again to go on", file=sys.stderr)
         sys.exit(130)
     sys.exit(code or 0)
+
+
+def _with_ray(config: Config, work: Callable[[Config], int | None]) -> int | None:
+    """Run `work` as the only driver of its run directory; storage that cannot be written is found out first."""
+    store = open_run(config)
+    with exclusive(store):
+        from raymode.cluster import connect
+
+        connect(config.ray)
+        return work(config)

@@ -28,7 +28,7 @@ STAGE_SECTIONS = {
 # Keys that say how work is spread or kept, not what comes out of it.
 HOW = {
     "train": {"workers", "gpu", "checkpoint_every", "max_failures"},
-    "sample": {"engines", "checkpoint", "kv_cache_gb", "gpu_per_engine"},
+    "sample": {"engines", "kv_cache_gb", "gpu_per_engine"},
     "score": {"actors"},
     "sandbox": {"level"},
 }
@@ -46,12 +46,16 @@ PACKAGES = (
 
 
 def open_run(config: Config) -> Store:
-    """Return the run directory, proved writable, with `config.yaml` and `env.json` in it; StorageError otherwise."""
+    """Return the run directory, proved writable; StorageError otherwise."""
     store = Store(config.run_dir)
     store.probe()
+    return store
+
+
+def describe(store: Store, config: Config) -> None:
+    """Write `config.yaml` and `env.json`: what the run directory's next output is made with."""
     store.write_bytes("config.yaml", to_yaml(config).encode())
     store.write_json("env.json", environment())
-    return store
 
 
 def inputs(config: Config, stage: str) -> dict[str, Any]:
@@ -84,7 +88,7 @@ def finished(store: Store, stage: str, config: Config) -> dict[str, Any] | None:
     if not store.exists(f"{stage}.json"):
         return None
     record = store.read_json(f"{stage}.json")
-    difference = first_difference(record["inputs"], inputs(config, stage))
+    difference = first_difference(record["inputs"], _made_with(config, stage))
     if difference:
         raise ConfigError(
             f"{store.url}: {stage} was begun with another configuration: {difference}; choose another run_dir"
@@ -95,21 +99,34 @@ def finished(store: Store, stage: str, config: Config) -> dict[str, Any] | None:
 
 def begin(store: Store, stage: str, config: Config) -> None:
     """Record what `stage` is made with; called when all is checked, before its first output."""
-    store.write_json(f"{stage}.json", {"inputs": inputs(config, stage), "summary": None})
+    describe(store, config)
+    store.write_json(f"{stage}.json", {"inputs": _made_with(config, stage), "summary": None})
 
 
 def finish(store: Store, stage: str, config: Config, summary: dict[str, Any]) -> dict[str, Any]:
     """Record that `stage` is finished; the last thing a stage writes."""
-    store.write_json(f"{stage}.json", {"inputs": inputs(config, stage), "summary": summary})
+    store.write_json(f"{stage}.json", {"inputs": _made_with(config, stage), "summary": summary})
     return summary
 
 
-def first_difference(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> str:
-    """Return "key: old → new" of the first key that differs, or an empty string."""
-    for name in [*old, *(key for key in new if key not in old)]:
+def _made_with(config: Config, stage: str) -> dict[str, Any]:
+    """Return the inputs of a stage and the content of the set tables it reads."""
+    sets = Store(config.sets_path)
+    manifest = sets.read_json("manifest.json") if sets.exists("manifest.json") else {}
+    return {**inputs(config, stage), "sets_content": manifest.get("summary", {}).get("content")}
+
+
+def first_difference(
+    old: dict[str, Any], new: dict[str, Any], prefix: str = "", only_new: bool = False
+) -> str:
+    """Return "key: old → new" of the first key that differs, or an empty string.
+
+    only_new: keys that stand in `old` alone do not count.
+    """
+    for name in [*(key for key in old if key in new or not only_new), *(new.keys() - old.keys())]:
         before, after = old.get(name), new.get(name)
         if isinstance(before, dict) and isinstance(after, dict):
-            inner = first_difference(before, after, f"{prefix}{name}.")
+            inner = first_difference(before, after, f"{prefix}{name}.", only_new)
             if inner:
                 return inner
         elif before != after:

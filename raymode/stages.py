@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow as pa
 
 from raymode.config import Config, fingerprint, to_dict
-from raymode.errors import DataError, StorageError
-from raymode.rundir import begin, finish, finished, open_run, run_id
+from raymode.errors import ConfigError, DataError, StorageError
+from raymode.rundir import begin, finish, finished, first_difference, inputs, open_run, run_id
 from raymode.seed import derive_seed
 from raymode.store import Store
 
@@ -59,17 +59,10 @@ def sample(config: Config) -> dict[str, Any]:
     if done is not None:
         return done
     started = time.monotonic()
-    from raymode.sample.pool import Weights, sample_all
+    from raymode.sample.pool import sample_all, weights_of
     from raymode.sample.prompts import make_requests
 
-    directory = (
-        Store(config.sample.checkpoint) if config.sample.checkpoint else store.child("checkpoint")
-    )
-    if not directory.exists("manifest.json"):
-        raise StorageError(
-            f"{directory.url}: holds no finished checkpoint; run jobs/train.py first"
-        )
-    weights = Weights(directory.url, directory.read_json("manifest.json")["content"])
+    weights = weights_of(Store(config.sample.checkpoint or f"{store.url}/checkpoint"))
     seed = derive_seed(config.seed, "sample", config.train.seed)
     requests = make_requests(heldout_problems(config), config.sample.completions, seed)
     begin(store, "sample", config)
@@ -95,7 +88,7 @@ def score(config: Config) -> dict[str, Any]:
     problems = {row["problem_id"]: row for row in heldout_problems(config)}
     begin(store, "score", config)
     judged = judge_completions(completions, problems, config, store)
-    solutions = Store(config.sets_path).rows("solutions", ["problem_id", "verdict", "cluster_id"])
+    solutions = set_table(config, "solutions").to_pylist()
     store.write_table(
         "scores.parquet",
         score_table(completions, judged, problems, solutions, config, run_id(config)),
@@ -128,9 +121,10 @@ def prepare_base(config: Config) -> str:
     """
     if config.model.name:
         return config.model.name
+    from raymode.sets.select import is_accepted
     from raymode.train.base import make_base
 
-    name = f"base/{fingerprint([to_dict(config.model), config.train.max_tokens, config.train.seed, config.seed])}"
+    name = f"base/{fingerprint([to_dict(config.model), config.train.seed, config.seed])}"
     sets = Store(config.sets_path)
     if not sets.exists(f"{name}/manifest.json"):
         problems, solutions = set_table(config, "problems"), set_table(config, "solutions")
@@ -139,28 +133,40 @@ def prepare_base(config: Config) -> str:
         texts += [
             row["code"]
             for row in solutions.to_pylist()
-            if row["problem_id"] in train_ids and row["verdict"] == "AC"
+            if row["problem_id"] in train_ids and is_accepted(row)
         ]
         seed = derive_seed(config.seed, "base", config.train.seed)
         with tempfile.TemporaryDirectory() as directory:
-            make_base(texts, config.model, config.train.max_tokens, seed, Path(directory))
+            make_base(texts, config.model, seed, Path(directory))
             sets.upload(Path(directory), name)
     return f"{sets.url}/{name}"
 
 
 def set_table(config: Config, name: str) -> pa.Table:
-    """Return a table of the finished sets; StorageError if they are not finished."""
+    """Return a table of the finished sets.
+
+    Raises StorageError if they are not finished, ConfigError if the run's own sets were made with another
+    configuration; sets named by `sets.path` are taken as they are.
+    """
     sets = Store(config.sets_path)
     if not sets.exists("manifest.json"):
         raise StorageError(
             f"{sets.url}: holds no finished sets; run jobs/build_sets.py first, or set sets.path"
         )
+    if not config.sets.path:
+        difference = first_difference(
+            sets.read_json("inputs.json"), inputs(config, "sets"), only_new=True
+        )
+        if difference:
+            raise ConfigError(
+                f"{sets.url}: was built with another configuration: {difference}; set sets.path to use it as it is"
+            )
     return sets.read_table(name)
 
 
 def _select(config: Config) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the rows of the training groups and of the held-out groups."""
-    from raymode.sets.select import select_groups
+    from raymode.sets.select import heldout_groups, select_groups
 
     problems = set_table(config, "problems").to_pylist()
     solutions = set_table(config, "solutions").to_pylist()
@@ -173,12 +179,5 @@ def _select(config: Config) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]
         seed=derive_seed(config.seed, "select", settings.seed),
         minimum_responses=settings.minimum_responses,
     )
-    heldout = [{**row, "split": "train"} for row in problems if row["split"] in HELDOUT_SPLITS]
-    rows = (
-        select_groups(
-            heldout, solutions, prompts=None, responses=HELDOUT_RESPONSES, seed=config.seed
-        )
-        if heldout
-        else []
-    )
-    return groups, rows
+    heldout = heldout_groups(problems, solutions, HELDOUT_SPLITS, HELDOUT_RESPONSES, config.seed)
+    return groups, heldout

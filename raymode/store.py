@@ -82,7 +82,7 @@ class Store:
         except FileNotFoundError as error:
             raise StorageError(f"{self.url}/{name}: there is no such file") from error
 
-    def write_bytes(self, name: str, data: bytes) -> None:
+    def write_bytes(self, name: str, data: bytes | pa.Buffer) -> None:
         """Write a file so that a reader sees the old content or the new one, never a part."""
         with self._atomic(name) as target, self.filesystem.open_output_stream(target) as stream:
             stream.write(data)
@@ -103,8 +103,9 @@ class Store:
 
     def write_table(self, name: str, table: pa.Table) -> None:
         """Write an Arrow table as Parquet file `name`, atomically and with reproducible bytes."""
-        with self._atomic(name) as target, self.filesystem.open_output_stream(target) as stream:
-            pq.write_table(table, stream, compression="zstd", row_group_size=4096)
+        buffer = pa.BufferOutputStream()
+        pq.write_table(table, buffer, compression="zstd", row_group_size=4096)
+        self.write_bytes(name, buffer.getvalue())
 
     def read_table(self, name: str, columns: list[str] | None = None) -> pa.Table:
         """Return a Parquet file, or all parts of a directory `name` in order, as one table."""

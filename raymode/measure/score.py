@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from raymode.actors import answers
+from raymode.cluster import require
 from raymode.config import Config
 from raymode.measure.problem import score_problem
 from raymode.progress import Progress
@@ -16,6 +17,8 @@ from raymode.sandbox import Limits, Sandbox, Test
 from raymode.sets.cluster import signature
 from raymode.sets.features import features
 from raymode.sets.normalize import Rejection, normalize
+from raymode.sets.select import is_accepted
+from raymode.sets.verify import stable_message
 from raymode.store import Store
 
 PROBLEMS_PER_PIECE = 8
@@ -31,26 +34,30 @@ class Asked:
 
 
 class JudgeActor:
-    """One sandbox in a process of its own."""
+    """One sandbox in a process of its own, made when the first piece comes."""
 
     def __init__(self, config: Config) -> None:
-        self.sandbox = Sandbox(
-            level=config.sandbox.level or None, allow_unsafe=config.sandbox.allow_unsafe
-        )
+        self.config = config.sandbox
+        self.sandbox: Sandbox | None = None
 
     def judge(self, piece: Sequence[Asked]) -> list[dict[str, tuple[str, str]]]:
         """Return for every problem of the piece: key -> (verdict, message)."""
-        return [self._problem(asked) for asked in piece]
+        if self.sandbox is None:
+            self.sandbox = Sandbox(
+                level=self.config.level or None, allow_unsafe=self.config.allow_unsafe
+            )
+        return [_judge_problem(self.sandbox, asked) for asked in piece]
 
-    def _problem(self, asked: Asked) -> dict[str, tuple[str, str]]:
-        problem = asked.problem
-        tests = [Test(test["input"], test["output"]) for test in problem["tests"]]
-        limits = Limits(cpu_s=problem["cpu_s"], memory_mb=problem["memory_mb"])
-        judged = {}
-        for key, program in asked.programs.items():
-            verdict = self.sandbox.judge(program, tests, limits, problem["checker"])
-            judged[key] = (str(verdict.status), verdict.message)
-        return judged
+
+def _judge_problem(sandbox: Sandbox, asked: Asked) -> dict[str, tuple[str, str]]:
+    problem = asked.problem
+    tests = [Test(test["input"], test["output"]) for test in problem["tests"]]
+    limits = Limits(cpu_s=problem["cpu_s"], memory_mb=problem["memory_mb"])
+    judged = {}
+    for key, program in asked.programs.items():
+        verdict = sandbox.judge(program, tests, limits, problem["checker"])
+        judged[key] = (str(verdict.status), stable_message(verdict))
+    return judged
 
 
 def judge_completions(
@@ -80,6 +87,9 @@ def judge_completions(
     }
     progress = Progress(f"score {config.label}", len(names), "problems")
     progress.skip(len(names) - sum(len(piece) for piece in missing.values()))
+    if asked:
+        actors = min(config.score.actors, len(asked))
+        require(actors, 0, f"score.actors={config.score.actors}")
     for number, verdicts in answers(
         JudgeActor, (config,), {"num_cpus": 1}, config.score.actors, "judge", asked
     ):
@@ -106,7 +116,7 @@ def score_table(
     texts = {(row["problem_id"], row["index"]): row["text"] for row in completions}
     data_clusters: dict[str, list[str]] = defaultdict(list)
     for solution in solutions:
-        if solution["verdict"] == ACCEPTED:
+        if is_accepted(solution):
             data_clusters[solution["problem_id"]].append(solution["cluster_id"])
     grouped: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for row in judged:
@@ -125,7 +135,7 @@ def score_table(
                 for text, is_right in zip(own, right, strict=True)
             ],
             data_clusters=data_clusters[name],
-            pass_ks=[k for k in config.score.pass_ks if k <= config.sample.completions],
+            pass_ks=config.score.pass_ks,
             rarefy_to=config.score.rarefy_to,
         )
         rows.append(

@@ -62,7 +62,7 @@ def law_of(
     if not points:
         return None, None
     fit = fit_law(points, derive_seed(config.seed, "law"))
-    # The largest budget's cost at its cheapest K is what the measured cells could all have paid.
+    # What the dearest cell cost: every measured cell can be paid from it.
     budget = max(
         row["P"] * config.sweep.cost_prompt + row["budget"] * config.sweep.cost_response
         for row in rows

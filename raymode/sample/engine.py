@@ -58,6 +58,14 @@ def engine_environment(config: SampleConfig) -> dict[str, str]:
     }
 
 
+def gpu_options(share: float) -> dict[str, Any]:
+    """Return vLLM's options for a share of one GPU, or for several GPUs as one tensor-parallel engine."""
+    return {
+        "gpu_memory_utilization": 0.9 * min(1.0, share),
+        "tensor_parallel_size": max(1, int(share)),
+    }
+
+
 class VllmEngine:
     """vLLM inside this process."""
 
@@ -70,7 +78,7 @@ class VllmEngine:
                 " or set sample.engine=transformers"
             ) from error
         self.config = config
-        options: dict[str, Any] = {} if config.gpu_per_engine else CPU_OPTIONS
+        options = gpu_options(config.gpu_per_engine) if config.gpu_per_engine else CPU_OPTIONS
         self.llm = LLM(
             str(checkpoint),
             max_model_len=config.max_model_len,

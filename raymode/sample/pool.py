@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from raymode.actors import answers
+from raymode.cluster import require
 from raymode.config import SampleConfig
+from raymode.errors import StorageError
 from raymode.progress import Progress
-from raymode.sample.engine import engine_environment, make_engine
+from raymode.sample.engine import Engine, engine_environment, make_engine
 from raymode.sample.prompts import Completion, Request, in_chunks
-from raymode.store import Store
+from raymode.store import Store, content_hash
 
 CHUNK = 512  # requests that one engine answers at once
 TABLE = "completions"
@@ -29,17 +31,33 @@ class Weights:
     content: str
 
 
+def weights_of(directory: Store) -> Weights:
+    """Return the weights in a checkpoint directory: one of ours, or any local `save_pretrained` directory.
+
+    Raises StorageError if there is none.
+    """
+    if directory.exists("manifest.json"):
+        return Weights(directory.url, directory.read_json("manifest.json")["content"])
+    if directory.is_local and directory.exists("config.json"):
+        names = [name for name in directory.names() if Path(directory.path(name)).is_file()]
+        return Weights(directory.url, content_hash(Path(directory.path()), names))
+    raise StorageError(f"{directory.url}: holds no finished checkpoint; run jobs/train.py first")
+
+
 class EngineActor:
-    """One engine in a process of its own."""
+    """One engine in a process of its own, made when the first chunk comes."""
 
     def __init__(self, weights: Weights, config: SampleConfig) -> None:
-        self.weights = weights
-        with tempfile.TemporaryDirectory() as directory:
-            local = Store(weights.checkpoint).download("", Path(directory))
-            self.engine = make_engine(local, config)
+        self.weights, self.config = weights, config
+        self.engine: Engine | None = None
 
     def answer(self, requests: list[Request]) -> list[Completion]:
         """Return one completion per request, in order."""
+        if self.engine is None:
+            place = Store(self.weights.checkpoint)
+            with tempfile.TemporaryDirectory() as directory:
+                local = place.path() if place.is_local else place.download("", Path(directory))
+                self.engine = make_engine(Path(local), self.config)
         return self.engine.generate(requests)
 
 
@@ -64,6 +82,8 @@ def sample_all(
         "runtime_env": {"env_vars": engine_environment(config)},
     }
     pieces = {number: chunks[number] for number in missing}
+    engines = min(config.engines, len(pieces))
+    require(engines, engines * config.gpu_per_engine, f"sample.engines={config.engines}")
     for number, completions in answers(
         EngineActor, (weights, config), options, config.engines, "answer", pieces
     ):

@@ -17,8 +17,9 @@ import ray.data
 import ray.exceptions
 from ray import cloudpickle
 
+from raymode.actors import own_error
 from raymode.config import Config, SandboxConfig, fingerprint
-from raymode.errors import ConfigError, DataError, RaymodeError
+from raymode.errors import ConfigError, DataError
 from raymode.lock import exclusive
 from raymode.progress import Progress
 from raymode.rundir import first_difference, inputs
@@ -53,11 +54,12 @@ def build_sets(config: Config, source: Source | None = None) -> dict[str, Any]:
     the source gives no accepted solution, BusyError if another driver is at work there.
     """
     store = Store(config.sets_path)
+    if store.exists(MANIFEST):  # before the lock: finished sets may be shared and read-only
+        _check_inputs(store, config)
+        summary: dict[str, Any] = store.read_json(MANIFEST)["summary"]
+        return summary
     with exclusive(store):
         _check_inputs(store, config)
-        if store.exists(MANIFEST):
-            summary: dict[str, Any] = store.read_json(MANIFEST)["summary"]
-            return summary
         partitions = (source or make_source(config)).partitions()
         _build_parts(config, store, partitions)
         summary = summarize(store, len(partitions))
@@ -149,7 +151,7 @@ def _stream(config: Config, partitions: Mapping[int, Partition]) -> Iterator[tup
             for row in batch.to_pylist():
                 yield row["part"], row["position"], pickle.loads(row["payload"])
     except ray.exceptions.RayError as error:
-        raise _own_error(error) or error from error
+        raise own_error(error) or error from error
 
 
 def _actors(config: Config) -> int:
@@ -192,13 +194,3 @@ def _open_sandbox(config: SandboxConfig) -> Sandbox:
 def _message(part: int, position: int, content: Any) -> pa.Table:
     row = {"part": part, "position": position, "payload": pickle.dumps(content)}
     return pa.Table.from_pylist([row], schema=_SCHEMA)
-
-
-def _own_error(error: BaseException | None) -> RaymodeError | None:
-    """Return the error of raymode that an error of Ray carries, if there is one."""
-    while error is not None:
-        # Ray's wrapper of an error is an instance of its class too, with a traceback for a message.
-        if isinstance(error, RaymodeError) and not isinstance(error, ray.exceptions.RayError):
-            return type(error)(str(error).partition("\n")[0])  # Ray appends advice of its own
-        error = getattr(error, "cause", None) or error.__cause__
-    return None

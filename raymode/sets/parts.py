@@ -12,6 +12,7 @@ from typing import Any
 
 from raymode.errors import DataError
 from raymode.schema import table_of
+from raymode.sets.select import is_accepted
 from raymode.sets.verify import Judged
 from raymode.store import Store, table_hash
 
@@ -85,7 +86,7 @@ def _count(judged: Sequence[Judged]) -> dict[str, Any]:
     """Return what is in a part, for the summary."""
     solutions = [row for problem in judged for row in problem.solutions]
     rejected = [row for problem in judged for row in problem.rejected]
-    accepted = [row for row in solutions if row["verdict"] == "AC" and row["claimed"]]
+    accepted = [row for row in solutions if is_accepted(row)]
     bad = sum(row["table"] == "solutions" for row in rejected)
     copies = sum(row["copies"] - 1 for row in solutions)
     verdicts: dict[str, Counter[str]] = {"claimed_right": Counter(), "known_wrong": Counter()}

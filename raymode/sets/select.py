@@ -64,6 +64,38 @@ def select_groups(
     ]
 
 
+def heldout_groups(
+    problems: Iterable[Row],
+    solutions: Iterable[Row],
+    splits: Iterable[str],
+    responses: int,
+    seed: int,
+) -> list[dict[str, Any]]:
+    """Return the rows of table `groups` for every problem of `splits` with an accepted solution.
+
+    At most `responses` each, in the seeded order; a problem with fewer keeps all it has.
+    """
+    wanted, by_problem = set(splits), _accepted(solutions)
+    chosen = {
+        str(problem["problem_id"]): problem
+        for problem in problems
+        if problem["split"] in wanted and by_problem[str(problem["problem_id"])]
+    }
+    return [
+        row
+        for rank, name in enumerate(order_prompts(chosen, seed))
+        for row in _group(rank, chosen[name], by_problem[name], responses, seed)
+    ]
+
+
+def is_accepted(solution: Row) -> bool:
+    """Say whether a solution belongs to its problem's equivalence set.
+
+    A program that the source knows to be wrong does not, even if the tests let it through.
+    """
+    return solution["verdict"] in ACCEPTED and bool(solution["claimed"])
+
+
 def _accepted(solutions: Iterable[Row]) -> dict[str, dict[str, Row]]:
     """Return problem id -> solution id -> row of the accepted solutions.
 
@@ -71,7 +103,7 @@ def _accepted(solutions: Iterable[Row]) -> dict[str, dict[str, Row]]:
     """
     found: dict[str, dict[str, Row]] = defaultdict(dict)
     for solution in solutions:
-        if solution["verdict"] in ACCEPTED and solution["claimed"]:
+        if is_accepted(solution):
             found[str(solution["problem_id"])][str(solution["solution_id"])] = solution
     return found
 

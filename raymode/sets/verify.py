@@ -47,14 +47,25 @@ def judge(prepared: Prepared, sandbox: Sandbox) -> Judged:
     return judged
 
 
+def stable_message(verdict: Verdict) -> str:
+    """Return a verdict's message without what differs from run to run.
+
+    That is seconds, megabytes, memory addresses, and what a wrong program printed: it may print those.
+    """
+    if verdict.status in _MEASURED:
+        return ""
+    if verdict.status is Status.WA:
+        return "wrong answer"
+    return _ADDRESS.sub("0x…", verdict.message)
+
+
 def _solution(candidate: Row, verdict: Verdict) -> Row:
     words = sorted(features(candidate["code"])) if verdict.accepted else []
-    message = "" if verdict.status in _MEASURED else _ADDRESS.sub("0x…", verdict.message)
     return {
         **candidate,
         "verdict": str(verdict.status),
         "failing_test": verdict.failing_test,
-        "message": message,
+        "message": stable_message(verdict),
         "cluster_id": signature(words) if verdict.accepted else None,
         "features": words,
         "reward": float(verdict.accepted),

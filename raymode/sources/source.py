@@ -5,13 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from raymode.config import Config, EmbeddedConfig
+from raymode.config import SOURCES, Config, EmbeddedConfig
 from raymode.errors import ConfigError
 
 Rows = tuple[dict[str, Any], list[dict[str, Any]]]
 """One problem and its solutions."""
-
-SOURCES = ("embedded",)
 
 
 class Partition(Protocol):

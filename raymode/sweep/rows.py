@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from raymode import stages
 from raymode.measure.problem import summarise
 from raymode.measure.stats import Interval, bootstrap_interval
 from raymode.seed import derive_seed
@@ -37,7 +38,8 @@ def finished_row(cell: SweepCell) -> dict[str, Any]:
     store = Store(cell.config.run_dir)
     seed = derive_seed(cell.config.seed, "intervals", cell.run_id)
     scores = store.rows("scores.parquet")
-    splits = {row["problem_id"]: row["split"] for row in scores}
+    problems = stages.set_table(cell.config, "problems").select(["problem_id", "split"])
+    splits = {row["problem_id"]: row["split"] for row in problems.to_pylist()}
     main = summarise([row for row in scores if row["split"] == MAIN_SPLIT], seed)
     families = summarise([row for row in scores if row["split"] == "heldout_families"], seed)
     row: dict[str, Any] = {**identity(cell), "status": "finished", "error": None}

@@ -14,7 +14,7 @@ from raymode import stages
 from raymode.cluster import require
 from raymode.config import Config
 from raymode.lock import exclusive
-from raymode.rundir import open_run
+from raymode.rundir import describe, open_run
 from raymode.store import Store
 from raymode.sweep.rows import failed_row, finished_row
 from raymode.sweep.space import SweepCell, cells
@@ -38,6 +38,7 @@ def run_sweep(config: Config) -> list[dict[str, Any]]:
         _check_fits(planned[0])
         todo = [cell for cell in planned if not Store(cell.config.run_dir).exists("run.json")]
         if todo:
+            describe(store, config)
             board = _Board(store, planned, todo)
             _run_trials(todo, board, store, _at_once(config, todo[0]))
         return collect(store, planned)
@@ -80,6 +81,7 @@ def _at_once(config: Config, cell: SweepCell) -> int:
     fitting = int(have.get("CPU", 0) // cpus)
     if gpus:
         fitting = min(fitting, int(have.get("GPU", 0) // gpus))
+    fitting = max(1, fitting)  # a cluster that is still growing
     return min(config.sweep.concurrent or fitting, fitting)
 
 

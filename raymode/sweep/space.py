@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from raymode.config import Config, EcoConfig, check
+from raymode.errors import ConfigError
 from raymode.rundir import run_id, trial_config
 
 
@@ -29,6 +30,10 @@ def cells(config: Config) -> list[SweepCell]:
     problems (those with enough responses for the largest K), prompts nested in P and responses nested in K.
     Raises ConfigError for a cell that cannot work.
     """
+    if config.sample.checkpoint:
+        raise ConfigError(
+            "sample.checkpoint: every cell samples its own model; leave it empty in a sweep"
+        )
     sweep = config.sweep
     found = []
     for seed in sweep.seeds:

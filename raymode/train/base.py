@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from raymode.config import ModelConfig
+from raymode.config import TINY_MODEL_TOKENS, ModelConfig
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -20,12 +20,10 @@ CHAT_TEMPLATE = (
 STANDS_ALONE = r"""\d|(?<=['"])[A-Za-z](?=['"])|(?<=letter )[A-Za-z]\b"""
 
 
-def make_base(
-    texts: Iterable[str], config: ModelConfig, max_tokens: int, seed: int, directory: Path
-) -> None:
+def make_base(texts: Iterable[str], config: ModelConfig, seed: int, directory: Path) -> None:
     """Write a tiny randomly initialised Llama and its tokenizer, trained on `texts`, as a `save_pretrained` directory."""
     tokenizer = train_tokenizer(texts, config.vocabulary)
-    model = tiny_llama(config, tokenizer, max_tokens, seed)
+    model = tiny_llama(config, tokenizer, seed)
     tokenizer.save_pretrained(directory)
     model.save_pretrained(directory)
 
@@ -61,7 +59,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> "PreTrainedTokeniz
 
 
 def tiny_llama(
-    config: ModelConfig, tokenizer: "PreTrainedTokenizerFast", max_tokens: int, seed: int
+    config: ModelConfig, tokenizer: "PreTrainedTokenizerFast", seed: int
 ) -> "PreTrainedModel":
     """Return a Llama of `config`'s size with weights drawn from `seed`."""
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -73,7 +71,7 @@ def tiny_llama(
         num_hidden_layers=config.layers,
         num_attention_heads=config.width // HEAD_SIZE,
         num_key_value_heads=config.width // HEAD_SIZE,
-        max_position_embeddings=max(max_tokens, 1024),
+        max_position_embeddings=TINY_MODEL_TOKENS,
         tie_word_embeddings=True,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,

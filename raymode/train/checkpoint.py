@@ -29,15 +29,18 @@ def save_progress(
     model_state, optimizer_state = get_state_dict(model, optimizer, options=_FULL)
     if rank != 0:
         return
-    older = store.names(DIRECTORY)
+    name = f"step-{step:06d}"
     with tempfile.TemporaryDirectory() as directory:
         torch.save(
             {"model": model_state, "optimizer": optimizer_state, "step": step},
             Path(directory) / "state.pt",
         )
-        store.upload(Path(directory), f"{DIRECTORY}/step-{step:06d}")
-    for name in older:
-        store.delete(f"{DIRECTORY}/{name}")
+        store.upload(Path(directory), f"{DIRECTORY}/{name}")
+    for other in store.names(DIRECTORY):
+        if (
+            other != name
+        ):  # one that a killed run left half-written under this name has just been made whole
+            store.delete(f"{DIRECTORY}/{other}")
 
 
 def load_progress(store: Store, model: "PreTrainedModel", optimizer: torch.optim.Optimizer) -> int:

@@ -16,26 +16,35 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
-def heldout_rows(
-    model: "PreTrainedModel",
-    tokenizer: "PreTrainedTokenizerBase",
-    store: Store,
-    config: Config,
-    pad_id: int,
-    device: torch.device,
-) -> list[dict[str, Any]]:
-    """Return rows of the `heldout` table, one per held-out response, in the order of `heldout_groups.parquet`.
+Single = tuple[EncodedGroup, int]
+"""One held-out response as a group of its own, and its place among the problem's responses."""
 
-    Every rank calls this and gets all rows.
-    """
+
+def load_heldout(
+    store: Store, tokenizer: "PreTrainedTokenizerBase", config: Config
+) -> list[Single]:
+    """Return the run directory's held-out responses as tokens; DataError for one that is too long."""
     if not store.exists("heldout_groups.parquet"):
         return []
     groups = groups_of(store.rows("heldout_groups.parquet"))
-    singles = [
+    return [
         (EncodedGroup(group.problem_id, group.prompt, (response,)), index)
         for group in encode(tokenizer, groups, config.train.max_tokens)
         for index, response in enumerate(group.responses)
     ]
+
+
+def heldout_rows(
+    model: "PreTrainedModel",
+    singles: list[Single],
+    config: Config,
+    pad_id: int,
+    device: torch.device,
+) -> list[dict[str, Any]]:
+    """Return rows of the `heldout` table, one per held-out response, in order.
+
+    Every rank calls this and gets all rows.
+    """
     rank, world = rank_and_world()
     chunks = _chunks(singles, config.train.responses_per_step)
     # With FSDP every rank must make the same number of passes, so the last round repeats a chunk where one is missing.

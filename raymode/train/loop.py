@@ -21,7 +21,7 @@ from raymode.store import Store
 from raymode.template import end_id
 from raymode.train.batching import group_indices
 from raymode.train.checkpoint import load_progress, save_final, save_progress
-from raymode.train.heldout import heldout_rows
+from raymode.train.heldout import heldout_rows, load_heldout
 from raymode.train.step import learning_rate, rank_and_world, update
 from raymode.train.tokens import EncodedGroup, encode, groups_of
 
@@ -47,6 +47,7 @@ def train(
     )
     tokenizer, model = load_base(base)
     groups = load_groups(store, tokenizer, config)
+    heldout = load_heldout(store, tokenizer, config)
     model = place(model, device)
     optimizer = torch.optim.AdamW(
         model.parameters(),
@@ -64,10 +65,11 @@ def train(
         if rank == 0:
             progress(step + 1, metrics)
         if (step + 1) % config.train.checkpoint_every == 0 and step + 1 < config.train.steps:
-            save_progress(store, step + 1, model, optimizer, rank)
+            # Metrics first: a resumed run cuts what its checkpoint has not seen, but cannot invent a gap.
             _write_metrics(store, history, rank)
+            save_progress(store, step + 1, model, optimizer, rank)
     _write_metrics(store, history, rank)
-    rows = heldout_rows(model, tokenizer, store, config, pad_id, device)
+    rows = heldout_rows(model, heldout, config, pad_id, device)
     if rank == 0:
         store.write_rows("heldout.parquet", "heldout", rows)
     save_final(store, model, tokenizer, rank)

@@ -8,6 +8,7 @@ from ray.train.torch import TorchConfig, TorchTrainer
 from ray.train.v2.api.exceptions import TrainingFailedError, WorkerGroupError
 
 from raymode import errors
+from raymode.cluster import require
 from raymode.config import Config
 from raymode.errors import RaymodeError, TrainingError
 from raymode.store import Store
@@ -22,6 +23,7 @@ def fit(config: Config, store: Store, base: str) -> None:
     Raises TrainingError when the run fails more than `train.max_failures` times.
     """
     settings = config.train
+    require(settings.workers, settings.workers * settings.gpu, f"train.workers={settings.workers}")
     trainer = TorchTrainer(
         _worker,
         train_loop_config={"config": config, "store": store.url, "base": base},

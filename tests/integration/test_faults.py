@@ -1,5 +1,6 @@
 """Real SIGKILLs of real jobs: the same command again ends with the tables of an undisturbed run."""
 
+import json
 import os
 import signal
 import subprocess
@@ -47,11 +48,20 @@ def test_a_killed_training_job_goes_on_from_its_checkpoint(sets, tmp_path):
     wait_until(lambda: any(cut.glob("checkpoints/*/manifest.json")))
     kill(job)
     assert not (cut / "checkpoint").exists()
+    before = seconds(Store(str(cut)))
     other = run_job("train", *arguments, f"run_dir={cut}", "train.steps=61", check=False)
     assert "train was begun with another configuration: train.steps: 60 → 61" in other.stderr
     run_job("train", *arguments, f"run_dir={cut}")
+    assert len(before) >= 20
+    assert (
+        seconds(Store(str(cut)))[:20] == before[:20]
+    )  # measured by the killed process: not done again
     assert losses(Store(str(cut))) == losses(Store(str(whole)))
     assert Store(str(cut)).rows("heldout.parquet") == Store(str(whole)).rows("heldout.parquet")
+
+
+def seconds(store):
+    return [json.loads(line)["step_s"] for line in store.read_bytes("metrics.jsonl").splitlines()]
 
 
 def tables(run_dir):

@@ -15,15 +15,15 @@ BASE = {"errors", "schema", "seed", "config", "store", "template", "progress"}
 ALLOWED = {
     "sandbox": set(),
     "sources": {"sandbox"},
-    "sets": {"sandbox", "sources", "lock", "rundir"},
+    "sets": {"sandbox", "sources", "actors", "lock", "rundir"},
     "losses": set(),
-    "train": {"losses"},
-    "sample": {"actors"},
-    "measure": {"sandbox", "sets", "actors"},
+    "train": {"losses", "cluster"},
+    "sample": {"actors", "cluster"},
+    "measure": {"sandbox", "sets", "actors", "cluster"},
     "sweep": {"rundir", "stages", "measure", "cluster", "lock"},
     "report": {"measure", "sweep"},
     "stages": {"rundir", "sets", "train", "sample", "measure"},
-    "rundir": set(), "job": {"cluster", "rundir"}, "cluster": set(), "actors": set(), "lock": set(),
+    "rundir": set(), "job": {"cluster", "rundir", "lock"}, "cluster": set(), "actors": set(), "lock": set(),
     **{name: set() for name in BASE},
 }  # fmt: skip
 RAY_FILES = {

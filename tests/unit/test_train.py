@@ -40,7 +40,6 @@ def base(tmp_path_factory):
     make_base(
         [text for group in GROUPS for text in (group.prompt, *group.responses)],
         CONFIG.model,
-        256,
         0,
         directory,
     )
@@ -262,3 +261,17 @@ def test_groups_of_another_size_are_refused(tmp_path, base):
 
 def test_an_encoded_group_counts_its_trained_tokens():
     assert EncodedGroup("p", (1, 2), ((3, 4), (5,))).response_tokens == 3
+
+
+def test_a_half_written_checkpoint_is_made_whole_and_kept(tmp_path, base):
+    from raymode.train.checkpoint import DIRECTORY, load_progress, save_progress
+
+    store = Store(str(tmp_path))
+    _, model = load_base(base)
+    optimizer = torch.optim.AdamW(model.parameters())
+    save_progress(store, 2, model, optimizer, rank=0)
+    store.write_bytes(f"{DIRECTORY}/step-000004/state.pt", b"cut by a kill")
+    assert load_progress(store, model, optimizer) == 2
+    save_progress(store, 4, model, optimizer, rank=0)
+    assert store.names(DIRECTORY) == ["step-000004"]
+    assert load_progress(store, model, optimizer) == 4

@@ -229,8 +229,7 @@ SUM_FIELDS = Family(
         "print(f([int(x) for x in input().split('$c')]))",
         "generator": "print(sum(int(x) for x in input().split('$c') if int(x) > $k))",
         "filter": "print(sum(filter(lambda x: x > $k, map(int, input().split('$c')))))",
-        "regex": "import re\n"
-        "print(sum(x for x in map(int, re.findall('[0-9]+', input())) if x > $k))",
+        "regex": "import re\nprint(sum(x for x in map(int, re.split('[$c]', input())) if x > $k))",
         "reduce": "from functools import reduce\na = map(int, input().split('$c'))\n"
         "print(reduce(lambda t, x: t + x if x > $k else t, a, 0))",
         "bisect": "from bisect import bisect\na = sorted(map(int, input().split('$c')))\n"

@@ -40,7 +40,7 @@ COLUMN_SUM = Family(
         "reduce": "import sys\nfrom functools import reduce\n"
         "print(reduce(lambda s, r: s + int(r.split('$s')[$k]), sys.stdin, 0))",
         "regex": "import re\nimport sys\n"
-        "a = re.findall(r'^(?:\\d+\\D){$k}(\\d+)', sys.stdin.read(), re.M)\n"
+        "a = re.findall(r'^(?:\\d+[$s]){$k}(\\d+)', sys.stdin.read(), re.M)\n"
         "print(sum(map(int, a)))",
         "comprehension": "import sys\na = [list(map(int, r.split('$s'))) for r in sys.stdin]\n"
         "print(sum(list(zip(*a))[$k]))",
