@@ -19,4 +19,8 @@ def work(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    main("Write a sweep's figure and page again from its tables.", work, needs_ray=False)
+    main(
+        "Write a sweep's figure and page again from its tables.",
+        work,
+        needs_ray=lambda config: False,
+    )

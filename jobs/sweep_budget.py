@@ -3,7 +3,6 @@
 from raymode.config import Config
 from raymode.job import main
 from raymode.report.sweep import print_cells, print_table, write_report
-from raymode.rundir import open_run
 from raymode.sweep.space import cells
 
 
@@ -11,11 +10,8 @@ def work(config: Config) -> int:
     if config.sweep.dry_run:
         print_cells(cells(config))
         return 0
-    open_run(config)
-    from raymode.cluster import connect
     from raymode.sweep.run import run_sweep
 
-    connect(config.ray)
     rows = run_sweep(config)
     figure, page, sentences = write_report(config, rows)
     print_table(rows)
@@ -27,5 +23,5 @@ if __name__ == "__main__":
     main(
         "Sweep P x K at equal budgets (and λ), fit the variance-budget law, plot it, recommend K.",
         work,
-        needs_ray=False,
+        needs_ray=lambda config: not config.sweep.dry_run,
     )

@@ -9,7 +9,11 @@ from raymode.lock import exclusive
 from raymode.rundir import open_run
 
 
-def main(description: str, work: Callable[[Config], int | None], needs_ray: bool = True) -> None:
+def main(
+    description: str,
+    work: Callable[[Config], int | None],
+    needs_ray: Callable[[Config], bool] = lambda config: True,
+) -> None:
     """Run `work` on the configuration of the command line and exit: 0 done, 1 failed, 2 wrong input.
 
     The configuration is checked whole before Ray starts.
@@ -22,7 +26,7 @@ def main(description: str, work: Callable[[Config], int | None], needs_ray: bool
         sys.exit(0)
     try:
         config = load(arguments)
-        code = _with_ray(config, work) if needs_ray else work(config)
+        code = _with_ray(config, work) if needs_ray(config) else work(config)
     except RaymodeError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -10,6 +10,7 @@ from raymode.errors import BusyError
 from raymode.store import Store
 
 NAME = ".lock"
+_HELD: set[str] = set()  # by this process: taking a lock again inside its own block is no conflict
 
 
 @contextlib.contextmanager
@@ -19,7 +20,7 @@ def exclusive(store: Store) -> Iterator[None]:
     The kernel drops the lock when its process ends, however it ends. It covers one machine or a shared file system
     with locks; on an object store nothing is locked.
     """
-    if not store.is_local:
+    if not store.is_local or store.path() in _HELD:
         yield
         return
     os.makedirs(store.path(), exist_ok=True)
@@ -34,4 +35,8 @@ def exclusive(store: Store) -> Iterator[None]:
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         file.flush()
-        yield
+        _HELD.add(store.path())
+        try:
+            yield
+        finally:
+            _HELD.discard(store.path())

@@ -13,7 +13,16 @@ import pyarrow as pa
 
 from raymode.config import Config, fingerprint, to_dict
 from raymode.errors import ConfigError, DataError, StorageError
-from raymode.rundir import begin, finish, finished, first_difference, inputs, open_run, run_id
+from raymode.rundir import (
+    begin,
+    describe,
+    finish,
+    finished,
+    first_difference,
+    inputs,
+    open_run,
+    run_id,
+)
 from raymode.seed import derive_seed
 from raymode.store import Store
 
@@ -25,6 +34,9 @@ def build_sets(config: Config) -> dict[str, Any]:
     """Build the set tables and return their summary."""
     from raymode.sets.build import build_sets as build
 
+    store = open_run(config)
+    if not Store(config.sets_path).exists("manifest.json"):
+        describe(store, config)
     return build(config)
 
 

@@ -9,6 +9,8 @@ import time
 
 import pytest
 
+from raymode import stages
+from raymode.errors import ConfigError
 from raymode.store import Store
 from tests.integration.conftest import ROOT, SMALL, run_job
 
@@ -40,24 +42,27 @@ def losses(store):
     return [line.split('"step_s"')[0] for line in lines]
 
 
-def test_a_killed_training_job_goes_on_from_its_checkpoint(sets, tmp_path):
-    arguments = [*SMALL, f"sets.path={sets}", "train.steps=60", "train.checkpoint_every=20"]
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    run_job("train", *arguments, f"run_dir={whole}")
-    job = start("train", *arguments, f"run_dir={cut}")
+def test_a_killed_training_job_goes_on_from_its_checkpoint(small, tmp_path):
+    arguments = ["train.steps=60", "train.checkpoint_every=20"]
+    whole, config = small(*arguments, run_dir="whole"), small(*arguments, run_dir="cut")
+    stages.train(whole)
+    cut = tmp_path / "cut"
+    job = start("train", *SMALL, f"sets.path={config.sets_path}", *arguments, f"run_dir={cut}")
     wait_until(lambda: any(cut.glob("checkpoints/*/manifest.json")))
     kill(job)
     assert not (cut / "checkpoint").exists()
     before = seconds(Store(str(cut)))
-    other = run_job("train", *arguments, f"run_dir={cut}", "train.steps=61", check=False)
-    assert "train was begun with another configuration: train.steps: 60 → 61" in other.stderr
-    run_job("train", *arguments, f"run_dir={cut}")
     assert len(before) >= 20
+    with pytest.raises(
+        ConfigError, match=r"train was begun with another configuration: train\.steps: 60 → 61"
+    ):
+        stages.train(small("train.steps=61", "train.checkpoint_every=20", run_dir="cut"))
+    stages.train(config)
     assert (
         seconds(Store(str(cut)))[:20] == before[:20]
     )  # measured by the killed process: not done again
-    assert losses(Store(str(cut))) == losses(Store(str(whole)))
-    assert Store(str(cut)).rows("heldout.parquet") == Store(str(whole)).rows("heldout.parquet")
+    assert losses(Store(str(cut))) == losses(Store(whole.run_dir))
+    assert Store(str(cut)).rows("heldout.parquet") == Store(whole.run_dir).rows("heldout.parquet")
 
 
 def seconds(store):

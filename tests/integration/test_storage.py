@@ -10,7 +10,8 @@ from raymode.config import load
 from raymode.errors import StorageError
 from raymode.rundir import open_run
 from raymode.store import Store
-from tests.integration.conftest import SMALL
+from tests.integration.conftest import SMALL, run_job
+from tests.integration.test_faults import tables
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def bucket(monkeypatch):
 
 def test_a_run_directory_in_a_bucket(bucket, tmp_path):
     store = open_run(load([*SMALL, f"run_dir={bucket}/run"]))
-    assert store.names() == ["config.yaml", "env.json"]
+    assert store.names() == []  # the probe leaves nothing
     (tmp_path / "checkpoint").mkdir()
     (tmp_path / "checkpoint" / "weights").write_bytes(os.urandom(1000))
     store.upload(tmp_path / "checkpoint", "checkpoint")
@@ -47,6 +48,14 @@ def test_a_run_directory_in_a_bucket(bucket, tmp_path):
 def test_a_bucket_that_is_not_there_is_found_out_at_once(bucket):
     with pytest.raises(StorageError, match="cannot be written"):
         open_run(load([*SMALL, "run_dir=s3://no-such-bucket-here/run"]))
+
+
+@pytest.mark.slow
+def test_a_whole_sweep_in_a_bucket_equals_one_on_disk(bucket, tmp_path):
+    run_job("sweep_budget", *SMALL, f"run_dir={bucket}/sweep", timeout=590)
+    run_job("sweep_budget", *SMALL, f"run_dir={tmp_path}", timeout=590)
+    assert tables(f"{bucket}/sweep") == tables(tmp_path)
+    assert Store(f"{bucket}/sweep").read_bytes("budget.png").startswith(b"\x89PNG")
 
 
 def test_sets_built_into_a_bucket_equal_those_on_disk(bucket, sets, cluster):
