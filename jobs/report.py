@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from raymode.config import Config, parse
+from raymode.config import Config
+from raymode.config_load import parse
 from raymode.job import main
 from raymode.report.sweep import print_table, write_report
 from raymode.store import Store

@@ -3,7 +3,8 @@
 import sys
 from collections.abc import Callable
 
-from raymode.config import Config, help_table, load
+from raymode.config import Config
+from raymode.config_load import help_table, load
 from raymode.errors import RaymodeError
 from raymode.lock import exclusive
 from raymode.rundir import open_run

@@ -4,7 +4,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from raymode.config import Config, EcoConfig, check
+from raymode.config import Config, EcoConfig
+from raymode.config_check import check
 from raymode.errors import ConfigError
 from raymode.rundir import run_id, trial_config
 

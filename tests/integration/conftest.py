@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from raymode.config import load
+from raymode.config_load import load
 
 ROOT = Path(__file__).parents[2]
 # Small enough for seconds a stage; every part is the real one.

@@ -34,7 +34,7 @@ def test_one_and_two_workers_train_the_same(small):
 
 @pytest.fixture(scope="module")
 def trained(sets, tmp_path_factory):
-    from raymode.config import load
+    from raymode.config_load import load
     from tests.integration.conftest import SMALL
 
     config = load(

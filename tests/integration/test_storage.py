@@ -6,7 +6,7 @@ import secrets
 import pytest
 
 from raymode import stages
-from raymode.config import load
+from raymode.config_load import load
 from raymode.errors import StorageError
 from raymode.rundir import open_run
 from raymode.store import Store

@@ -4,8 +4,10 @@ import dataclasses
 
 import pytest
 
-from raymode import config as module
-from raymode.config import Config, check, fingerprint, help_table, load, to_dict, to_yaml
+from raymode import config_load as module
+from raymode.config import Config, fingerprint, to_dict, to_yaml
+from raymode.config_check import check
+from raymode.config_load import help_table, load
 from raymode.errors import ConfigError
 
 

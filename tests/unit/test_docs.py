@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from raymode.config import Config, parse
+from raymode.config import Config
+from raymode.config_load import parse
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])

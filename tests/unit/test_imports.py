@@ -10,7 +10,17 @@ import pytest
 import raymode
 
 ROOT = Path(raymode.__file__).parent
-BASE = {"errors", "schema", "seed", "config", "store", "template", "progress"}
+BASE = {
+    "errors",
+    "schema",
+    "seed",
+    "config",
+    "config_check",
+    "config_load",
+    "store",
+    "template",
+    "progress",
+}
 # Room -> rooms it may import besides BASE and itself.
 ALLOWED = {
     "sandbox": set(),

@@ -1,0 +1,163 @@
+"""Refuses configurations that cannot work, before Ray starts, naming the key."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from raymode.config import (
+    ECO_REDUCTIONS,
+    ENGINES,
+    LOSSES,
+    SELECTIONS,
+    SOURCES,
+    SPLITS,
+    TINY_MODEL_TOKENS,
+    Config,
+    TrainConfig,
+)
+from raymode.errors import ConfigError
+
+
+def check(config: Config) -> None:
+    """Raise ConfigError for values and combinations that cannot work, naming the key."""
+    train, sweep = config.train, config.sweep
+    _one_of("source", config.source, SOURCES)
+    for split in config.sample.splits:
+        _one_of("sample.splits", split, SPLITS)
+    _one_of("train.loss", train.loss, LOSSES)
+    _one_of("train.selection", train.selection, SELECTIONS)
+    _one_of("eco.reduction", config.eco.reduction, ECO_REDUCTIONS)
+    _one_of("sample.engine", config.sample.engine, ENGINES)
+    _one_of("sandbox.level", config.sandbox.level, ("", "L4", "L3", "L2"))
+    _at_least(config)
+    _check_embedded(config)
+    _check_values(config)
+    if config.eco.weight and train.loss != "eco":
+        raise ConfigError(
+            f"eco.weight={config.eco.weight}: has no effect with train.loss={train.loss}; set train.loss=eco"
+        )
+    _whole_groups("train.responses", train.responses, train)
+    for responses in sweep.responses:
+        _whole_groups("sweep.responses", responses, train)
+        for budget in sweep.budgets:
+            if budget % responses:
+                raise ConfigError(
+                    f"sweep.budgets={budget}: is not a multiple of K={responses} in sweep.responses; P = B/K must be whole"
+                )
+    if config.model.width % 64:
+        raise ConfigError(
+            f"model.width={config.model.width}: must be a multiple of 64, the size of an attention head"
+        )
+    longest = TINY_MODEL_TOKENS if not config.model.name else None
+    if longest and max(train.max_tokens, config.sample.max_model_len) > longest:
+        raise ConfigError(
+            f"train.max_tokens, sample.max_model_len: the tiny model reads at most {longest} tokens; lower them"
+        )
+    if config.sample.max_model_len <= config.sample.max_tokens:
+        raise ConfigError(
+            f"sample.max_tokens={config.sample.max_tokens}: leaves no room for a prompt in"
+            f" sample.max_model_len={config.sample.max_model_len}; lower it or raise that"
+        )
+    if not config.run_dir:
+        raise ConfigError("run_dir: is empty; name a path, s3:// or gs:// URL")
+
+
+def _at_least(config: Config) -> None:
+    """Check the lower bounds of numbers, all in one table."""
+    bounds: dict[str, float] = {
+        "seed": 0, "embedded.families": 0, "embedded.problems_per_family": 1, "embedded.tests_per_problem": 10,
+        "embedded.slow_every": 1, "embedded.heldout_families": 0, "sets.problems_per_part": 1, "sets.actors": 1,
+        "model.vocabulary": 320, "model.width": 64, "model.layers": 1, "train.prompts": 0, "train.responses": 1,
+        "train.minimum_responses": 0, "train.steps": 1, "train.responses_per_step": 1, "train.max_tokens": 8,
+        "train.workers": 1, "train.checkpoint_every": 1, "train.max_failures": 0, "train.warmup_steps": 0, "train.seed": 0,
+        "train.learning_rate": 0, "train.clip_norm": 0, "train.weight_decay": 0, "eco.weight": 0,
+        "sample.engines": 1, "sample.problems": 0, "sample.completions": 1, "sample.temperature": 0,
+        "sample.max_tokens": 1, "sample.kv_cache_gb": 1, "score.actors": 1, "score.rarefy_to": 1,
+        "sweep.concurrent": 0, "sweep.cost_prompt": 0, "sweep.cost_response": 0, "ray.cpus": 0,
+    }  # fmt: skip
+    for name, least in bounds.items():
+        value: Any = config
+        for part in name.split("."):
+            value = getattr(value, part)
+        if not value >= least:
+            raise ConfigError(f"{name}={value}: must be at least {least:g}")
+    for name, values in {"sweep.responses": config.sweep.responses, "sweep.budgets": config.sweep.budgets,
+                         "sweep.seeds": config.sweep.seeds, "score.pass_ks": config.score.pass_ks,
+                         "sample.splits": config.sample.splits}.items():  # fmt: skip
+        if not values:
+            raise ConfigError(f"{name}: is empty; give at least one value")
+    share = config.sample.gpu_per_engine
+    if share < 0 or (share > 1 and share != int(share)):
+        raise ConfigError(
+            f"sample.gpu_per_engine={share:g}: must be a share of one GPU or a whole number of GPUs"
+        )
+    if not 0 < config.sample.top_p <= 1:
+        raise ConfigError(f"sample.top_p={config.sample.top_p}: must be above 0 and at most 1")
+    if not 0 <= config.embedded.heldout_fraction < 1:
+        raise ConfigError(
+            f"embedded.heldout_fraction={config.embedded.heldout_fraction}: must be at least 0 and below 1"
+        )
+
+
+def _check_embedded(config: Config) -> None:
+    """Check that every split that is sampled will hold problems."""
+    embedded = config.embedded
+    if embedded.families and embedded.heldout_families >= embedded.families:
+        raise ConfigError(
+            f"embedded.heldout_families={embedded.heldout_families}: leaves nothing to train on of"
+            f" embedded.families={embedded.families}"
+        )
+    empty = {
+        "heldout_families": not embedded.heldout_families,
+        "heldout_parameters": not embedded.heldout_fraction,
+    }
+    for split in config.sample.splits:
+        if empty.get(split):
+            raise ConfigError(
+                f"sample.splits: {split!r} will hold no problem; leave it out or raise embedded.*"
+            )
+
+
+def _check_values(config: Config) -> None:
+    """Check lists of values: each value once, and within its bounds."""
+    sweep, score = config.sweep, config.score
+    lists: dict[str, tuple[float, ...]] = {
+        "sweep.budgets": sweep.budgets,
+        "sweep.responses": sweep.responses,
+        "sweep.seeds": sweep.seeds,
+        "sweep.eco_weights": sweep.eco_weights,
+        "score.pass_ks": score.pass_ks,
+    }
+    for name, values in lists.items():
+        least = 0 if name in ("sweep.seeds", "sweep.eco_weights") else 1
+        for value in values:
+            if value < least:
+                raise ConfigError(f"{name}: {value:g} must be at least {least}")
+        if len(set(values)) < len(values):
+            raise ConfigError(f"{name}: a value stands twice; give each once")
+    for k in score.pass_ks:
+        if k > config.sample.completions:
+            raise ConfigError(
+                f"score.pass_ks: pass@{k} needs {k} completions, sample.completions={config.sample.completions}"
+            )
+    if not sweep.cost_prompt + sweep.cost_response > 0:
+        raise ConfigError("sweep.cost_prompt, sweep.cost_response: one of them must be above 0")
+
+
+def _whole_groups(name: str, responses: int, train: TrainConfig) -> None:
+    per_step = train.responses_per_step
+    if responses < 1 or per_step % responses:
+        raise ConfigError(
+            f"{name}={responses}: train.responses_per_step={per_step} must be a multiple of it, so that an update holds whole groups"
+        )
+    if per_step // responses < train.workers:
+        raise ConfigError(
+            f"train.workers={train.workers}: an update holds {per_step // responses} groups of {name}={responses},"
+            " and every worker needs one; use fewer workers or raise train.responses_per_step"
+        )
+
+
+def _one_of(name: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise ConfigError(
+            f"{name}={value!r}: must be one of {', '.join(repr(choice) for choice in choices)}"
+        )
