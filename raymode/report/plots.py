@@ -38,7 +38,7 @@ STYLE: Any = {  # matplotlib's type for it lists every key there is
 PANELS: tuple[tuple[str, str, float | None], ...] = (
     ("pass_at_1", "pass@1\n(probability)", None),
     ("clusters_rarefied", "clusters found\n(rarefied, count)", None),
-    ("calibration_ratio_set", "calibration R\n(1 = as varied as the data)", 1.0),
+    ("calibration_ratio_set", "R (1 = as varied\nas the data)", 1.0),
 )
 LEAST_PROBLEMS = 5  # a figure that stands on fewer is not drawn
 

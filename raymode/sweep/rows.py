@@ -4,6 +4,7 @@ from collections import defaultdict
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from raymode import stages
 from raymode.measure.problem import summarise
@@ -13,6 +14,7 @@ from raymode.store import Store
 from raymode.sweep.budget import anova_components
 from raymode.sweep.space import SweepCell
 
+RUNS = "runs.parquet"
 MAIN_SPLIT = "heldout_parameters"
 
 
@@ -88,3 +90,25 @@ def _heldout(
     )
     components = anova_components(list(losses.values()))
     return interval, (components.V_x.mean, components.V_yx.mean)
+
+
+def unfinished(planned: list[SweepCell]) -> list[SweepCell]:
+    """Return the cells that have no row yet."""
+    return [cell for cell in planned if not Store(cell.config.run_dir).exists("run.json")]
+
+
+def collect(store: Store, planned: list[SweepCell]) -> list[dict[str, Any]]:
+    """Write and return the `runs` table: one row per cell that finished or failed."""
+    rows = []
+    for cell in planned:
+        trial = Store(cell.config.run_dir)
+        for name in ("run.json", "failed.json"):
+            if trial.exists(name):
+                rows.append(trial.read_json(name))
+                break
+    if rows:
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        store.write_table(
+            RUNS, pa.Table.from_pylist([{name: row.get(name) for name in columns} for row in rows])
+        )
+    return rows

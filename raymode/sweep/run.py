@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import ray
 from ray import tune
 
@@ -16,10 +15,9 @@ from raymode.config import Config
 from raymode.lock import exclusive
 from raymode.rundir import describe, open_run
 from raymode.store import Store
-from raymode.sweep.rows import failed_row, finished_row
+from raymode.sweep.rows import collect, failed_row, finished_row, unfinished
 from raymode.sweep.space import SweepCell, cells
 
-RUNS = "runs.parquet"
 # A trial's own process only waits for its workers. It reserves memory and no CPU at all: the smallest
 # share of one, and the last worker would wait for ever on a machine whose CPUs the trials fill.
 DRIVER_RESOURCES = {"CPU": 0, "memory": 500 * 2**20}
@@ -36,29 +34,12 @@ def run_sweep(config: Config) -> list[dict[str, Any]]:
     with exclusive(store):
         stages.build_sets(config)
         _check_fits(planned[0])
-        todo = [cell for cell in planned if not Store(cell.config.run_dir).exists("run.json")]
+        todo = unfinished(planned)
         if todo:
             describe(store, config)
             board = _Board(store, planned, todo)
             _run_trials(todo, board, store, _at_once(config, todo[0]))
         return collect(store, planned)
-
-
-def collect(store: Store, planned: list[SweepCell]) -> list[dict[str, Any]]:
-    """Write and return the `runs` table: one row per cell that finished or failed."""
-    rows = []
-    for cell in planned:
-        trial = Store(cell.config.run_dir)
-        for name in ("run.json", "failed.json"):
-            if trial.exists(name):
-                rows.append(trial.read_json(name))
-                break
-    if rows:
-        columns = list(dict.fromkeys(name for row in rows for name in row))
-        store.write_table(
-            RUNS, pa.Table.from_pylist([{name: row.get(name) for name in columns} for row in rows])
-        )
-    return rows
 
 
 def trial_needs(config: Config) -> tuple[float, float]:
