@@ -13,12 +13,12 @@ from raymode.cluster import require
 from raymode.config import Config
 from raymode.measure.problem import score_problem
 from raymode.progress import Progress
-from raymode.sandbox import Limits, Sandbox, Test
+from raymode.sandbox import Sandbox
 from raymode.sets.cluster import signature
 from raymode.sets.features import features
 from raymode.sets.normalize import Rejection, normalize
 from raymode.sets.select import is_accepted
-from raymode.sets.verify import stable_message
+from raymode.sets.verify import open_sandbox, stable_message, tests_and_limits
 from raymode.store import Store
 
 PROBLEMS_PER_PIECE = 8
@@ -43,16 +43,13 @@ class JudgeActor:
     def judge(self, piece: Sequence[Asked]) -> list[dict[str, tuple[str, str]]]:
         """Return for every problem of the piece: key -> (verdict, message)."""
         if self.sandbox is None:
-            self.sandbox = Sandbox(
-                level=self.config.level or None, allow_unsafe=self.config.allow_unsafe
-            )
+            self.sandbox = open_sandbox(self.config)
         return [_judge_problem(self.sandbox, asked) for asked in piece]
 
 
 def _judge_problem(sandbox: Sandbox, asked: Asked) -> dict[str, tuple[str, str]]:
     problem = asked.problem
-    tests = [Test(test["input"], test["output"]) for test in problem["tests"]]
-    limits = Limits(cpu_s=problem["cpu_s"], memory_mb=problem["memory_mb"])
+    tests, limits = tests_and_limits(problem)
     judged = {}
     for key, program in asked.programs.items():
         verdict = sandbox.judge(program, tests, limits, problem["checker"])

@@ -23,10 +23,9 @@ from raymode.errors import ConfigError, DataError
 from raymode.lock import exclusive
 from raymode.progress import Progress
 from raymode.rundir import first_difference, inputs
-from raymode.sandbox import Sandbox
 from raymode.sets.parts import is_whole, summarize, write_part
 from raymode.sets.records import prepare
-from raymode.sets.verify import Judged, judge
+from raymode.sets.verify import Judged, judge, open_sandbox
 from raymode.sources import Partition, Source, make_source
 from raymode.store import Store
 
@@ -98,9 +97,7 @@ def _build_parts(config: Config, store: Store, partitions: list[Partition]) -> N
     )
     if not missing:
         return
-    _open_sandbox(
-        config.sandbox
-    ).close()  # a host that cannot isolate says so here, not in an actor
+    open_sandbox(config.sandbox).close()  # a host that cannot isolate says so here, not in an actor
     gathered: dict[int, dict[int, Judged]] = defaultdict(dict)
     sizes: dict[int, int] = {}
     for number, position, content in _stream(
@@ -176,7 +173,7 @@ class _Verifier:
     """A sandbox in an actor of its own."""
 
     def __init__(self, config: SandboxConfig) -> None:
-        self._sandbox = _open_sandbox(config)
+        self._sandbox = open_sandbox(config)
 
     def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
         for row in batch.to_pylist():
@@ -185,10 +182,6 @@ class _Verifier:
                 prepared, programs = content
                 content = judge(prepared, self._sandbox), programs
             yield _message(row["part"], row["position"], content)
-
-
-def _open_sandbox(config: SandboxConfig) -> Sandbox:
-    return Sandbox(level=config.level or None, allow_unsafe=config.allow_unsafe)
 
 
 def _message(part: int, position: int, content: Any) -> pa.Table:

@@ -1,8 +1,11 @@
 """Runs the candidates of a problem in a sandbox and makes the rows of its equivalence set."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+from raymode.config import SandboxConfig
 from raymode.sandbox import Limits, Sandbox, Status, Test, Verdict
 from raymode.sets.cluster import signature
 from raymode.sets.features import features
@@ -23,6 +26,17 @@ class Judged:
     rejected: list[Row] = field(default_factory=list)
 
 
+def open_sandbox(config: SandboxConfig) -> Sandbox:
+    """Return a sandbox as configured; SandboxError if this host cannot isolate so."""
+    return Sandbox(level=config.level or None, allow_unsafe=config.allow_unsafe)
+
+
+def tests_and_limits(problem: Mapping[str, Any]) -> tuple[list[Test], Limits]:
+    """Return what a row of the `problems` table asks of a program."""
+    tests = [Test(test["input"], test["output"]) for test in problem["tests"]]
+    return tests, Limits(cpu_s=float(problem["cpu_s"]), memory_mb=int(problem["memory_mb"]))
+
+
 def judge(prepared: Prepared, sandbox: Sandbox) -> Judged:
     """Return the rows of `prepared`, every candidate run on the tests until one fails.
 
@@ -33,8 +47,7 @@ def judge(prepared: Prepared, sandbox: Sandbox) -> Judged:
         return judged
     judged.problems.append(prepared.problem)
     problem = prepared.problem
-    tests = [Test(test["input"], test["output"]) for test in problem["tests"]]
-    limits = Limits(cpu_s=float(problem["cpu_s"]), memory_mb=int(problem["memory_mb"]))
+    tests, limits = tests_and_limits(problem)
     for candidate in prepared.candidates:
         verdict = sandbox.judge(candidate["code"], tests, limits, problem["checker"])
         if verdict.status is Status.SANDBOX_ERROR:
