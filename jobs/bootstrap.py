@@ -114,7 +114,7 @@ def _pip(*arguments: str) -> None:
 
 def _wanted(gpu: bool) -> str:
     digest = hashlib.sha256(f"{ROOT}|{gpu}|{sys.version_info[:2]}".encode())
-    for name in ("pyproject.toml", "constraints.txt"):
+    for name in ("pyproject.toml", "constraints.txt", "raymode/sandbox/_forkloop.c"):
         digest.update((ROOT / name).read_bytes())
     return digest.hexdigest()
 

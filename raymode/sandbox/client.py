@@ -1,7 +1,7 @@
 """The judge's end of one zygote: start it, hand it work, notice its death, end it."""
 
 import contextlib
-import json
+import marshal
 import os
 import select
 import signal
@@ -9,14 +9,18 @@ import socket
 import struct
 import subprocess
 import time
+from collections import deque
+from collections.abc import Iterator, Sequence
 
 from raymode.errors import SandboxError
+from raymode.sandbox import loops
 from raymode.sandbox.interpreter import Interpreter
 from raymode.sandbox.protocol import (
     FAILED,
     OUTCOME,
     READY,
     REQUEST,
+    START,
     STILL_RUNNING,
     Outcome,
     Reason,
@@ -35,6 +39,8 @@ for name, path in (("raymode", sys.argv[1]), ("raymode.sandbox", sys.argv[2])):
     module = types.ModuleType(name)
     module.__path__ = [path]
     sys.modules[name] = module
+if sys.argv[4] != "C":
+    sys.modules["raymode.sandbox._forkloop"] = None
 from raymode.sandbox.zygote import main
 main(int(sys.argv[3]))
 """
@@ -66,7 +72,7 @@ class Zygote:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         errors = os.memfd_create("zygote-errors")
         folder = os.path.dirname(os.path.abspath(__file__))
-        boot = ["-c", _BOOT, os.path.dirname(folder), folder, str(theirs.fileno())]
+        boot = ["-c", _BOOT, os.path.dirname(folder), folder, str(theirs.fileno()), loops.KIND]
         with theirs:
             self._process = subprocess.Popen(
                 [interpreter.executable, "-S", "-P", "-B", *boot],
@@ -74,6 +80,10 @@ class Zygote:
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors, cwd="/",
             )  # fmt: skip
         self._connection = ours
+        self._unanswered = 0  # outcomes still to come for `_request`
+        self._answers: deque[Outcome] = deque()
+        self._request: Request | None = None
+        self._memory = 0
         try:
             self._start(interpreter, level, errors)
         except BaseException:
@@ -83,8 +93,7 @@ class Zygote:
             os.close(errors)
 
     def _start(self, interpreter: Interpreter, level: str, errors: int) -> None:
-        setup = json.dumps(interpreter.setup(level, os.getpid()).to_dict())
-        self._connection.send(setup.encode())
+        self._connection.send(marshal.dumps(interpreter.setup(level, os.getpid())))
         try:
             answer, _ = self._receive(time.monotonic() + _START_S)
         except ZygoteDied as death:
@@ -95,26 +104,53 @@ class Zygote:
         if answer != READY:
             raise SandboxError(f"{level}: the zygote answered {answer[:40]!r}")
 
-    def ask(self, request: Request, descriptors: list[int]) -> Outcome:
-        """Have `request` done and return how it ended. Raises ZygoteDied."""
+    def ask(self, request: Request, descriptors: Sequence[int], memory: int) -> Iterator[Outcome]:
+        """Have `request` done; yield how each child ended, until one fails. Raises ZygoteDied.
+
+        memory: bytes resident at which a child that runs for long is killed. What a caller that stops early
+        does not take is left out when the next request comes.
+        """
+        while self._unanswered:
+            self._next_outcome()
         try:
-            socket.send_fds(self._connection, [REQUEST.pack(*request)], descriptors)
+            socket.send_fds(self._connection, [REQUEST.pack(*request)], list(descriptors))
         except OSError as error:
             raise ZygoteDied(str(error)) from None
-        deadline = time.monotonic() + request.wall_s + _GRACE_S
-        answer, attached = self._receive(deadline)
+        self._request, self._memory = request, memory
+        self._unanswered = 1 if request.operation == START else request.tests
+        while self._unanswered:
+            yield self._next_outcome()
+
+    def _next_outcome(self) -> Outcome:
+        if not self._answers:
+            self._answers = deque(self._receive_outcomes())
+        outcome = self._answers.popleft()
+        if outcome.status or outcome.reason:
+            self._unanswered = 0  # the zygote does not go on
+        else:
+            self._unanswered -= 1
+        return outcome
+
+    def _receive_outcomes(self) -> list[Outcome]:
+        """Wait for the children of the request to end, watching those that run for long."""
+        assert self._request is not None
         over = False
-        if answer == STILL_RUNNING:
+        while True:
+            deadline = time.monotonic() + self._request.wall_s + _GRACE_S
+            answer, attached = self._receive(deadline)
+            if answer != STILL_RUNNING:
+                break
             try:
-                over = self._watch_memory(attached[0], request.memory, deadline)
+                over |= self._watch_memory(attached[0], self._memory, deadline)
             finally:
                 os.close(attached[0])
-            answer, _ = self._receive(deadline)
         try:
-            outcome = Outcome(*OUTCOME.unpack(answer))
+            outcomes = [Outcome(*fields) for fields in OUTCOME.iter_unpack(answer)]
         except struct.error:
             raise ZygoteDied(f"answered {len(answer)} bytes") from None
-        return outcome._replace(reason=Reason.MEMORY) if over else outcome
+        if over:  # a killed child is the last one
+            outcomes[-1] = outcomes[-1]._replace(reason=Reason.MEMORY)
+        return outcomes
 
     def _watch_memory(self, child: int, limit: int, deadline: float) -> bool:
         """Kill the child behind the pidfd if it holds more than `limit` bytes; False once it ended by itself.

@@ -7,11 +7,12 @@ L2: seccomp that refuses every open. "unsafe": resource limits only.
 import os
 import resource
 import sys
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from typing import Any
 
-from raymode.sandbox import isolation, seccomp
+from raymode.sandbox import isolation
 from raymode.sandbox.isolation import READ_FILE, READ_FOLDER
-from raymode.sandbox.protocol import Setup
+from raymode.sandbox.loops import load_filter
 
 MAX_FILES = 64
 _MIB = 1 << 20
@@ -20,17 +21,21 @@ _SLACK_TASKS = 1000
 FIRST_KEPT = 3
 
 
-@dataclass
+Setup = Mapping[str, Any]
+"""What `Interpreter.setup` tells a zygote before it shuts itself in."""
+
+
 class Enclosure:
     """What entering left open for shutting in, and what the children need to know."""
 
-    level: str
-    private_user: bool
-    """Whether the zygote's user id is its own, so that the kernel counts only its tasks."""
-    readable: dict[int, int] = field(default_factory=dict)
-    """Open descriptor -> Landlock rights."""
-    kept: int = 0
-    """Descriptors FIRST_KEPT, ... that children keep: trees only reachable through them."""
+    def __init__(self, level: str, private_user: bool) -> None:
+        self.level = level
+        self.private_user = private_user
+        """Whether the zygote's user id is its own, so that the kernel counts only its tasks."""
+        self.readable: dict[int, int] = {}
+        """Open descriptor -> Landlock rights."""
+        self.kept = 0
+        """Descriptors FIRST_KEPT, ... that children keep: trees only reachable through them."""
 
     @property
     def other_tasks(self) -> int:
@@ -51,45 +56,46 @@ def enter(setup: Setup) -> tuple[int, Enclosure]:
     is_root = os.geteuid() == 0
     user = isolation.unprivileged_id() if is_root else os.geteuid()
     mounts_as_root = isolation.has_root()
-    enclosure = Enclosure(setup.level, private_user=(is_root or setup.level == "L4"))
-    if setup.level == "L4":
+    enclosure = Enclosure(setup["level"], private_user=(is_root or setup["level"] == "L4"))
+    if setup["level"] == "L4":
         if is_root and not mounts_as_root:
             isolation.become(user)
         isolation.unshare_all(with_user=not mounts_as_root)
     zygote = os.fork()
     if zygote:
         return zygote, enclosure
-    if setup.level == "L4":
+    if setup["level"] == "L4":
         _enter_private_root(setup)
         if mounts_as_root:
             isolation.leave_root(user)
-    elif setup.level != "unsafe":
+    elif setup["level"] != "unsafe":
         _enter_host_root(setup, enclosure, user if is_root else None)
     isolation.die_with_parent()
     return 0, enclosure
 
 
 def _enter_private_root(setup: Setup) -> None:
-    moved = setup.trees | setup.libraries
+    moved = setup["trees"] | setup["libraries"]
     isolation.build_root(
-        {inside: real for real, inside in moved.items()}, [_moved(p, moved) for p in setup.hidden]
+        {inside: real for real, inside in moved.items()},
+        [_moved(p, moved) for p in setup["hidden"]],
     )
-    _relocate(setup.trees)
+    _relocate(setup["trees"])
 
 
 def _enter_host_root(setup: Setup, enclosure: Enclosure, user: int | None) -> None:
     """Open what may be read, then leave root if we have it."""
     os.chdir("/")
-    trees = {tree: _open(tree) for tree in setup.trees}
-    if setup.level == "L3":
+    trees = {tree: _open(tree) for tree in setup["trees"]}
+    if setup["level"] == "L3":
         for tree, descriptor in trees.items():
             # Names of the whole tree may be listed (importing needs it), contents of `hidden` not read.
             enclosure.readable[descriptor] = READ_FOLDER
             for entry in os.scandir(tree):
-                if entry.path not in setup.hidden:
+                if entry.path not in setup["hidden"]:
                     rights = READ_FILE | READ_FOLDER if entry.is_dir() else READ_FILE
                     enclosure.readable[_open(entry.path)] = rights
-        enclosure.readable |= {_open(path): READ_FILE for path in setup.libraries}
+        enclosure.readable |= {_open(path): READ_FILE for path in setup["libraries"]}
     if user is not None:
         isolation.become(user)
         if not all(os.access(tree, os.R_OK) for tree in trees):
@@ -133,14 +139,11 @@ def _relocate(moved: dict[str, str]) -> None:
             module.__path__ = [_moved(path, moved) for path in module.__path__]
 
 
-def shut_in(enclosure: Enclosure) -> seccomp.Filter | None:
-    """Give up every right that serving does not need, for ever.
-
-    Returns the filter each child still has to load; None at level "unsafe".
-    """
+def shut_in(enclosure: Enclosure, base_filter: bytes) -> None:
+    """Give up every right that serving does not need, for ever."""
     if enclosure.level == "unsafe":
         _limit_zygote()
-        return None
+        return
     isolation.drop_capabilities()
     if enclosure.level == "L4":
         enclosure.readable = {_open("/"): READ_FILE | READ_FOLDER}
@@ -150,9 +153,7 @@ def shut_in(enclosure: Enclosure) -> seccomp.Filter | None:
         if descriptor >= FIRST_KEPT + enclosure.kept:
             os.close(descriptor)
     _limit_zygote()
-    instructions, own_pid = seccomp.program_filter()
-    seccomp.Filter(seccomp.base_filter(may_open=enclosure.level != "L2")).load()
-    return seccomp.Filter(instructions, own_pid)
+    load_filter(base_filter)
 
 
 def _limit_zygote() -> None:

@@ -11,9 +11,10 @@ import subprocess
 import sys
 import sysconfig
 from dataclasses import dataclass
+from typing import Any
 
 from raymode.errors import SandboxError
-from raymode.sandbox.protocol import Setup
+from raymode.sandbox import seccomp
 
 # Loads every extension module of the standard library and lists the shared objects that came with them.
 _PROBE = """
@@ -64,23 +65,37 @@ class Interpreter:
                 )
         raise ValueError(f"{path} is not in the interpreter's library")
 
-    def setup(self, level: str, owner_pid: int) -> Setup:
-        """What a zygote of this interpreter is told."""
-        return Setup(
-            level=level,
-            owner_pid=owner_pid,
-            import_path=list(self.import_path),
-            trees={tree: self.inside(tree) for tree in self.trees},
-            hidden=list(self.hidden),
-            libraries={file: f"{self.library_folder}/{name}" for name, file in self.libraries},
-        )
+    def setup(self, level: str, owner_pid: int) -> dict[str, Any]:
+        """What a zygote of this interpreter needs to know before it shuts itself in; paths are absolute.
+
+        trees, libraries: what a program may read or load -> where it lies in the private root of L4.
+        hidden: directories inside the trees that it may not read. owner_pid: the process whose end is the
+        zygote's end. base_filter, child_filter, own_pid: see `seccomp`; empty at level "unsafe".
+        """
+        instructions, own_pid = seccomp.program_filter()
+        safe = level != "unsafe"
+        return {
+            "level": level,
+            "owner_pid": owner_pid,
+            "trees": {tree: self.inside(tree) for tree in self.trees},
+            "hidden": list(self.hidden),
+            "libraries": {file: f"{self.library_folder}/{name}" for name, file in self.libraries},
+            "base_filter": b"".join(seccomp.base_filter(may_open=level != "L2")) if safe else b"",
+            "child_filter": b"".join(instructions) if safe else b"",
+            "own_pid": own_pid,
+        }
 
 
 @functools.cache
 def find_interpreter() -> Interpreter:
     """Describe the base interpreter of this process. Raises SandboxError if it does not start."""
     executable = os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
-    environment = {"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "MALLOC_ARENA_MAX": "1"}
+    environment = {
+        "PYTHONHASHSEED": "0",
+        "LC_ALL": "C.UTF-8",
+        "MALLOC_ARENA_MAX": "1",
+        "LD_BIND_NOW": "1",  # else every child looks up the same symbols again
+    }
     if sysconfig.get_config_var("Py_ENABLE_SHARED"):
         environment["LD_LIBRARY_PATH"] = sysconfig.get_config_var("LIBDIR") or ""
     command = [executable, "-S", "-P", "-B", "-c", _PROBE]

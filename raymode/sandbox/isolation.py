@@ -3,13 +3,12 @@
 Sources: namespaces(7), pivot_root(2), landlock(7), capabilities(7), prctl(2).
 """
 
-import ctypes
 import os
 import struct
 from collections.abc import Iterable, Mapping
 
 from raymode.sandbox import syscalls
-from raymode.sandbox.syscalls import LIBC, call, prctl
+from raymode.sandbox.syscalls import call, prctl
 
 _NEWNS, _NEWUTS, _NEWIPC, _NEWUSER = 0x20000, 0x4000000, 0x8000000, 0x10000000
 _NEWPID, _NEWNET = 0x20000000, 0x40000000
@@ -65,15 +64,12 @@ def drop_capabilities() -> None:
         except OSError:
             break  # beyond the last one the kernel knows, or not allowed, and then there is none to drop
     version_3 = 0x20080522
-    capset = LIBC.capset
-    if capset(struct.pack("Ii", version_3, 0), struct.pack("6I", *[0] * 6)) != 0:
-        raise OSError(ctypes.get_errno(), "capset: capabilities were not dropped")
+    call("capset", struct.pack("Ii", version_3, 0), struct.pack("6I", *[0] * 6))
 
 
 def die_with_parent() -> None:
     """Have the kernel kill this process when the thread that forked it ends."""
-    if LIBC.prctl(syscalls.PR_SET_PDEATHSIG, 9, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl: the parent's death would go unnoticed")
+    prctl(syscalls.PR_SET_PDEATHSIG, 9)
 
 
 # --- namespaces ---------------------------------------------------------------------------------------
@@ -122,7 +118,7 @@ def build_root(places: Mapping[str, str], hidden: Iterable[str]) -> None:
     call("pivot_root", b".", b".")
     call("umount2", b".", _MNT_DETACH)
     os.chdir(BOX)
-    LIBC.sethostname(b"box", 3)
+    call("sethostname", b"box", 3)
 
 
 def _bind(source: int, target: str) -> None:
@@ -147,9 +143,10 @@ def _mount(
     source: str | None, target: str, kind: str | None, flags: int, data: str | None = None
 ) -> None:
     encoded = [None if text is None else text.encode() for text in (source, target, kind, data)]
-    if LIBC.mount(*encoded[:3], ctypes.c_ulong(flags), encoded[3]) != 0:
-        errno = ctypes.get_errno()
-        raise OSError(errno, f"mount {source} on {target}: {os.strerror(errno)}")
+    try:
+        call("mount", *encoded[:3], flags, encoded[3])
+    except OSError as error:
+        raise OSError(error.errno, f"mount {source} on {target}: {error.strerror}") from None
 
 
 def leave_root(user: int) -> None:

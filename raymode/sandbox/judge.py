@@ -9,10 +9,11 @@ from typing import Self
 from raymode.errors import SandboxError
 from raymode.sandbox.checkers import CHECKERS, SpecialJudge
 from raymode.sandbox.client import ZygoteDied
-from raymode.sandbox.judgement import Judgement, encode
+from raymode.sandbox.judgement import Judgement
 from raymode.sandbox.limits import Limits, Test
 from raymode.sandbox.memory import KillerTests, VerdictCache, digest_program, digest_tests
-from raymode.sandbox.runner import LEVELS, Run, Runner
+from raymode.sandbox.runner import LEVELS, Runner
+from raymode.sandbox.runs import Run
 from raymode.sandbox.verdict import Status, Verdict
 
 _DEFAULT_LIMITS = Limits()
@@ -111,7 +112,8 @@ class Sandbox:
                 if isinstance(code, str):
                     return Run(Status.CE, code, 0.0, 0.0, b"", b"")
                 try:
-                    return runner.run(code, encode(given), limits)
+                    (run,) = runner.run(code, [given], limits)
+                    return run
                 finally:
                     code.close()
             except ZygoteDied as death:

@@ -2,18 +2,22 @@
 
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from raymode.sandbox.checkers import CHECKERS, SpecialJudge
 from raymode.sandbox.client import ZygoteDied
 from raymode.sandbox.limits import Limits, Test
-from raymode.sandbox.runner import Code, Run, Runner
+from raymode.sandbox.memfile import encode
+from raymode.sandbox.protocol import MAX_TESTS
+from raymode.sandbox.runner import Code, Runner
+from raymode.sandbox.runs import Run
 from raymode.sandbox.verdict import Status, Verdict
 
 # CPU time grows with the load of the machine, by up to a quarter: a program over its limit by less than
 # that is run again, and its best time decides.
 _BORDERLINE = 1.25
 _BORDERLINE_RUNS = 3
+_SLOW_TEST_S = 0.01  # longer ones gain nothing from being asked for together
 _SPECIAL_JUDGE_LIMITS = Limits(cpu_s=10.0)
 
 
@@ -28,50 +32,78 @@ class Judgement:
         self._runner = runner
         self._limits = limits
         self._checker = checker
+        self._kill_at = _BORDERLINE * limits.cpu_s
         self._started = time.monotonic()
+        self._current: int | None = None
         self._cpu: list[float] = []
         self._rss_mb = 0.0
 
-    def judge(self, program: str, tests: Sequence[Test], order: Iterable[int]) -> Verdict:
+    def judge(self, program: str, tests: Sequence[Test], order: Sequence[int]) -> Verdict:
         """Run `program` on the tests in `order`; see `Sandbox.judge`."""
-        current: int | None = None
         try:
-            code = self._runner.compile(program)
-            if isinstance(code, str):
-                return self._verdict(Status.CE, None, code)
-            try:
-                for current in order:
-                    status, message = self._run_test(code, tests[current])
-                    if status is not Status.AC:
-                        return self._verdict(status, current, message)
-            finally:
-                code.close()
+            return self._judge(program, tests, order)
         except (ZygoteDied, _NoDecision) as failure:
-            return self._verdict(Status.SANDBOX_ERROR, current, str(failure))
+            return self._verdict(Status.SANDBOX_ERROR, self._current, str(failure))
+
+    def _judge(self, program: str, tests: Sequence[Test], order: Sequence[int]) -> Verdict:
+        first = tests[order[0]]
+        code, run = self._runner.start(program, first.input, self._limits, self._kill_at)
+        if isinstance(code, str):
+            return self._verdict(Status.CE, None, code)
+        try:
+            done = 0
+            if run is not None:
+                self._current, done = order[0], 1
+                status, message = self._examine(code, first, run)
+                if status is not Status.AC:
+                    return self._verdict(status, self._current, message)
+            return self._run_tests(code, tests, order[done:])
+        finally:
+            code.close()
+
+    def _run_tests(self, code: Code, tests: Sequence[Test], order: Sequence[int]) -> Verdict:
+        """Run the tests in batches, larger and larger ones: what follows a wrong answer is run in vain."""
+        done, size = 0, 2
+        while done < len(order):
+            batch = order[done : done + (1 if isinstance(self._checker, SpecialJudge) else size)]
+            runs = self._runner.run(
+                code, [tests[i].input for i in batch], self._limits, self._kill_at
+            )
+            started = time.monotonic()
+            self._current = batch[0]
+            for index, run in zip(batch, runs, strict=False):
+                self._current = index
+                status, message = self._examine(code, tests[index], run)
+                if status is not Status.AC:
+                    return self._verdict(status, index, message)
+                done += 1
+                if self._is_borderline(run):
+                    break  # it has been run again, and the rest of its batch is lost
+                self._current = order[min(done, len(order) - 1)]
+            slow = time.monotonic() - started > _SLOW_TEST_S * len(batch)
+            size = 1 if slow else min(2 * size, MAX_TESTS)
         return self._verdict(Status.AC, None, "")
 
-    def _run_test(self, code: Code, test: Test) -> tuple[Status, str]:
+    def _examine(self, code: Code, test: Test, run: Run) -> tuple[Status, str]:
+        """Look at one run, after running again while it is just over the time limit; the least counts."""
+        limit = self._limits.cpu_s
         self._cpu.append(0.0)
-        run = self._run_until_clear(code, encode(test.input))
+        for _ in range(_BORDERLINE_RUNS - 1):
+            if not self._is_borderline(run):
+                break
+            (again,) = self._runner.run(code, [test.input], self._limits, self._kill_at)
+            run = min(run, again, key=lambda run: run.cpu_s)
         self._cpu[-1] = run.cpu_s
         self._rss_mb = max(self._rss_mb, run.max_rss_mb)
-        if run.status is not Status.AC:
+        if not run.ended_well:
             return run.status, run.message
-        if run.cpu_s > self._limits.cpu_s:
+        if run.cpu_s > limit:
             return Status.TLE, "cpu"
         difference = self._compare(test, run.output)
         return (Status.WA, difference) if difference else (Status.AC, "")
 
-    def _run_until_clear(self, code: Code, given: bytes) -> Run:
-        """Run once, or again while the CPU time is just over the limit; the run with the least counts."""
-        limit, kill_at = self._limits.cpu_s, _BORDERLINE * self._limits.cpu_s
-        best = self._runner.run(code, given, self._limits, kill_at)
-        for _ in range(_BORDERLINE_RUNS - 1):
-            if not (best.status is Status.AC and best.cpu_s > limit):
-                break
-            again = self._runner.run(code, given, self._limits, kill_at)
-            best = min(best, again, key=lambda run: run.cpu_s)
-        return best
+    def _is_borderline(self, run: Run) -> bool:
+        return run.ended_well and run.cpu_s > self._limits.cpu_s
 
     def _compare(self, test: Test, printed: bytes) -> str:
         if isinstance(self._checker, SpecialJudge):
@@ -86,7 +118,7 @@ class Judgement:
         if isinstance(code, str):
             raise _NoDecision(f"the special judge does not compile: {code}")
         try:
-            run = self._runner.run(code, question.encode(), _SPECIAL_JUDGE_LIMITS)
+            (run,) = self._runner.run(code, [question], _SPECIAL_JUDGE_LIMITS)
         finally:
             code.close()
         if run.status is not Status.AC:
@@ -114,11 +146,3 @@ class Judgement:
             level=self._runner.level,
             tests_run=len(self._cpu),
         )
-
-
-def encode(text: str) -> bytes:
-    """UTF-8 bytes; a surrogate stands for the byte it was read from, or for itself."""
-    try:
-        return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "surrogatepass")

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+from collections import OrderedDict
 
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
@@ -28,3 +29,51 @@ def read_file(descriptor: int, at_most: int) -> bytes:
     """The last `at_most` bytes of a file, whatever its offset."""
     size = os.fstat(descriptor).st_size
     return os.pread(descriptor, min(size, at_most), max(0, size - at_most))
+
+
+def encode(text: str) -> bytes:
+    """UTF-8 bytes; a surrogate stands for the byte it was read from, or for itself."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
+
+
+class InputFiles:
+    """Sealed files with the inputs used last: the programs of one problem all read the same.
+
+    Nobody can change them, and the zygote rewinds them for each child.
+    """
+
+    def __init__(self, most_files: int = 64, most_bytes: int = 64 << 20) -> None:
+        self._most_files = most_files
+        self._most_bytes = most_bytes
+        self._files: OrderedDict[str, int] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, text: str) -> int:
+        """The descriptor of a file with `text`; it stays open until `trim` or `close`."""
+        descriptor = self._files.get(text)
+        if descriptor is None:
+            content = encode(text)
+            descriptor = self._files[text] = sealed_file(content)
+            self._bytes += len(content)
+        self._files.move_to_end(text)
+        return descriptor
+
+    def trim(self) -> None:
+        """Close the files unused for longest, until no more are open than there may be."""
+        while len(self._files) > self._most_files or (
+            self._files and self._bytes > self._most_bytes
+        ):
+            self._close_oldest()
+
+    def close(self) -> None:
+        """Close every file."""
+        while self._files:
+            self._close_oldest()
+
+    def _close_oldest(self) -> None:
+        _, descriptor = self._files.popitem(last=False)
+        self._bytes -= os.fstat(descriptor).st_size
+        os.close(descriptor)

@@ -16,20 +16,42 @@ import threading
 import types
 from typing import TextIO
 
+from raymode.sandbox.loops import leaves_nothing
+from raymode.sandbox.protocol import COMPLETE, START
+
 FILENAME = "/box/solution.py"
 _exit = os._exit
 _BaseException, _SystemExit, _isinstance, _int = BaseException, SystemExit, isinstance, int
-_print, _exec = print, exec
-_REACT_TO_THEIR_END = {
+_print, _exec, _run_exitfuncs = print, exec, atexit._run_exitfuncs
+_leaves_nothing = leaves_nothing
+_REACT_TO_THEIR_END = (
     io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom,
     types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType,
-}  # fmt: skip
+)  # fmt: skip
+_MAIN = types.ModuleType("__main__")
+_NAMESPACE = _MAIN.__dict__
+_ENDING = (
+    _NAMESPACE,
+    _REACT_TO_THEIR_END,
+    threading._active,  # type: ignore[attr-defined]
+    threading._threading_atexits,  # type: ignore[attr-defined]
+)
+_STDOUT: list[TextIO] = []
+
+
+def make_ready() -> None:
+    """Make in the zygote what every child would make otherwise: standard streams and the main module."""
+    open_stdio()
+    _NAMESPACE.update(__builtins__=builtins, __file__=FILENAME, __cached__=None)
+    if sys.version_info < (3, 14):
+        _MAIN.__annotations__ = {}
+    sys.modules["__main__"] = _MAIN
 
 
 def open_stdio() -> None:
     """Make sys.stdin, stdout and stderr over descriptors 0, 1 and 2, as the interpreter makes them.
 
-    Done once in the zygote: the children inherit the objects and only exchange the descriptors below.
+    Children inherit the objects; only the files behind the descriptors are exchanged.
     """
     for number, name, mode, errors in (
         (0, "stdin", "r", "surrogateescape"),
@@ -43,53 +65,70 @@ def open_stdio() -> None:
         text.mode = mode  # type: ignore[misc]
         setattr(sys, name, text)
         setattr(sys, f"__{name}__", text)
+    _STDOUT[:] = [sys.stdout]
 
 
-def compile_to(source: bytes, output: int) -> None:
-    """Compile `source` (any encoding it declares), write the marshalled code, end the process.
-
-    Exit code 0 with the code in `output`, or 1 with the reason on standard error.
-    """
-    status = 1
-    try:
-        code = marshal.dumps(compile(source, FILENAME, "exec", dont_inherit=True))
-        while code:
-            code = code[os.write(output, code) :]
-        status = 0
-    except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
-        os.write(2, f"{type(error).__name__}: {error}".encode("utf-8", "backslashreplace"))
-    finally:
-        _exit(status)
-
-
-def run_program(code: bytes) -> None:
-    """Run marshalled `code` as the main module and end the process with its exit code."""
+def do(operation: int, tests: int, data: bytes, kept: tuple[int, ...]) -> None:
+    """Do the work of a child, which ends with it; see `protocol` for what is asked."""
     status = 70
-    stdout = sys.__stdout__
     try:
-        gc.enable()
-        status = _finish(_execute(code), stdout, b"__del__" in code)
+        if operation != START:
+            status = run(marshal.loads(data), b"__del__" in data)
+        else:
+            code = compile_to(data, kept[0])
+            if code is None:
+                status = 1
+            elif not tests:
+                status = 0
+            else:
+                status = run(code, b"__del__" in data)
     finally:
         _exit(status & 0xFF)
 
 
-def _execute(code: bytes) -> int:
-    main = types.ModuleType("__main__")
-    main.__dict__.update(__builtins__=builtins, __file__=FILENAME, __cached__=None)
-    if sys.version_info < (3, 14):
-        main.__annotations__ = {}
-    sys.modules["__main__"] = main
+def compile_to(source: bytes, output: int) -> types.CodeType | None:
+    """Compile `source` (any encoding it declares), write the marshalled code to `output` and close that.
+
+    Returns None, having written nothing, with the reason on standard error, if it does not compile.
+    """
     try:
-        _exec(marshal.loads(code), main.__dict__)
+        code = compile(source, FILENAME, "exec", dont_inherit=True)
+        marshalled = marshal.dumps(code)
+    except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
+        os.write(2, f"{type(error).__name__}: {error}".encode("utf-8", "backslashreplace"))
+        return None
+    marshalled += COMPLETE
+    try:
+        while marshalled:
+            marshalled = marshalled[os.write(output, marshalled) :]
+    except (
+        OSError
+    ):  # larger than this program's files may be: the judge asks again, to compile only
+        return None
+    finally:
+        os.close(output)
+    return code
+
+
+def run(code: types.CodeType, has_finalizers: bool) -> int:
+    """Run `code` as the main module to its very end; returns the exit code.
+
+    One function, and short ways where nothing is left to do: a child copies every page it writes to, and
+    each function called or object named is such a page.
+    """
+    status = 0
+    try:
+        _exec(code, _NAMESPACE)
     except _SystemExit as stop:
-        return _exit_code(stop.code)
+        status = _exit_code(stop.code)
     except _BaseException:
         kind, error, trace = sys.exc_info()
-        assert kind is not None
-        assert error is not None
-        sys.excepthook(kind, error, trace and trace.tb_next)
-        return 1
-    return 0
+        sys.excepthook(kind, error, trace and trace.tb_next)  # type: ignore[arg-type]
+        status = 1
+    if has_finalizers or not _leaves_nothing(_ENDING):
+        return _finish(status, has_finalizers)
+    _run_exitfuncs()
+    return _flush(status)
 
 
 def _exit_code(code: object) -> int:
@@ -101,34 +140,29 @@ def _exit_code(code: object) -> int:
     return 1
 
 
-def _finish(status: int, stdout: TextIO | None, has_finalizers: bool) -> int:
-    """End as the interpreter does: threads, atexit, flush; 120 if standard output cannot be written.
+def _finish(status: int, has_finalizers: bool) -> int:
+    """End as the interpreter does: threads, atexit, flush, then empty the main module.
 
-    The interpreter then empties the main module. That matters (and costs) only where something in there
-    reacts to its end. Every page touched here is copied, so what need not be called is not called.
+    The last matters only where something in there reacts to its end.
     """
-    if len(threading._active) > 1 or threading._threading_atexits:  # type: ignore[attr-defined]
-        threading._shutdown()  # type: ignore[attr-defined]
-    atexit._run_exitfuncs()
-    status = _flush(status, stdout)
-    namespace = sys.modules["__main__"].__dict__
-    if has_finalizers or not _REACT_TO_THEIR_END.isdisjoint(map(type, namespace.values())):
-        for name in [name for name in namespace if name != "__builtins__"]:
-            namespace[name] = None
-        if has_finalizers:
-            gc.collect()
-        status = _flush(status, stdout)
-    return status
+    threading._shutdown()  # type: ignore[attr-defined]
+    _run_exitfuncs()
+    status = _flush(status)
+    for name in [name for name in _NAMESPACE if name != "__builtins__"]:
+        _NAMESPACE[name] = None
+    if has_finalizers:
+        gc.collect()
+    return _flush(status)
 
 
-def _flush(status: int, stdout: TextIO | None) -> int:
-    """Flush sys.stdout, whose failure counts, and the standard output the program began with."""
+def _flush(status: int) -> int:
+    """Flush sys.stdout and the standard output the program began with; 120 if the former cannot be written."""
     try:
         if sys.stdout is not None and not sys.stdout.closed:
             sys.stdout.flush()
     except (OSError, ValueError):
         status = status or 120
-    if stdout is not None and sys.stdout is not stdout:
+    if sys.stdout is not _STDOUT[0]:
         with contextlib.suppress(OSError, ValueError):  # closed or detached: nothing left in it
-            stdout.flush()
+            _STDOUT[0].flush()
     return status

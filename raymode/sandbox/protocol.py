@@ -1,76 +1,74 @@
 """Messages between the judge and its zygote, over a SOCK_SEQPACKET pair with descriptors attached.
 
-The judge sends one JSON message with a `Setup`, then any number of requests, one at a time; the zygote
-answers the setup with READY or FAILED + text, and every request with one `Outcome`.
+The judge sends the setup, a marshalled dict, then any number of requests, one at a time; the zygote
+answers the setup with READY or FAILED + text, and a request with one `Outcome` per child. The layouts are
+those of `_forkloop.c`. The zygote imports this: it must bring nothing large along.
 """
 
-import enum
 import struct
-from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 READY = b"ready"
 FAILED = b"failed:"
 STILL_RUNNING = b"still running"
-"""Sent once, with a pidfd of the child, when a child takes long enough to be watched for memory."""
+"""Sent before an outcome, with a pidfd of the child, when a child takes long enough to be watched for memory."""
 MAX_CODE_BYTES = 64 << 20
-COMPILE = b"c"
-RUN = b"r"
+MAX_TESTS = 24
+"""Tests per request: two descriptors each, and a zygote may hold 64."""
+
+START = ord("s")
+"""Compile a source and run it on the first test, or in shared mode on all, in one child."""
+RUN = ord("r")
+"""Run compiled code, one child per test, until one of them fails."""
+FLAG_SHARED = 1
+COMPLETE = b"\0complete"
+"""Ends the marshalled code that START writes."""
 
 
-class Reason(enum.IntEnum):
-    """Why the zygote ended a child; NONE if the child ended by itself."""
+class Reason:
+    """Why the zygote ended a child; NONE if the child ended by itself. MEMORY is the judge's own."""
 
-    NONE = 0
-    CPU = 1
-    WALL = 2
-    MEMORY = 3
+    NONE, CPU, WALL, MEMORY = range(4)
 
 
 class Request(NamedTuple):
-    """COMPILE takes descriptors (source, code, stderr); RUN takes (code, stdin, stdout, stderr)."""
+    """What to do, within which limits.
 
-    operation: bytes
+    START takes the descriptors (source, stderr, code, report), RUN (code, stderr); both then (stdin, stdout)
+    of each test. START without tests compiles only.
+    """
+
+    operation: int
+    flags: int
+    tests: int
+    threads: int
     cpu_s: float
     wall_s: float
-    memory: int
-    """Bytes resident at which the judge kills a long-running child."""
     address_space: int
     file_size: int
-    threads: int
 
 
 class Outcome(NamedTuple):
-    """How a child ended: wait status, why it was killed, CPU s, peak KiB resident, wall s."""
+    """How a child ended: wait status, why it was killed, CPU s, peak KiB resident, wall s, bytes in stderr."""
 
     status: int
     reason: int
     cpu_s: float
     max_rss_kib: int
     wall_s: float
+    error_bytes: int
 
 
-REQUEST = struct.Struct("=cddQQQI")
-OUTCOME = struct.Struct("=iidqd")
+class Report(NamedTuple):
+    """What shared mode notes of each test: exit code and CPU seconds."""
+
+    exit_code: int
+    cpu_s: float
 
 
-@dataclass(frozen=True)
-class Setup:
-    """What a zygote needs to know before it shuts itself in. All paths are absolute."""
-
-    level: str
-    """"L4", "L3", "L2" or "unsafe"."""
-    owner_pid: int
-    """The process whose end is the zygote's end."""
-    import_path: list[str]
-    """sys.path of the programs: the standard library and its extension modules."""
-    trees: dict[str, str]
-    """Directory tree a program may read -> where it lies in the private root of L4."""
-    hidden: list[str]
-    """Directories inside those trees that a program may not read."""
-    libraries: dict[str, str]
-    """Shared library a program may load -> where it lies in the private root of L4."""
-
-    def to_dict(self) -> dict[str, object]:
-        """A JSON-ready form that `Setup(**...)` takes back."""
-        return asdict(self)
+REQUEST = struct.Struct("=BBHIddQQ")
+OUTCOME = struct.Struct("=iidqdq")
+REPORT = struct.Struct("=id")
+PURE, IMPURE, LEAKED = b"p", b"i", b"l"
+"""A report begins with PURE or IMPURE: whether the program went through the purity gate. After its last test
+PURE is followed by LEAKED if the program left the modules it imported in another state than it found them."""

@@ -1,4 +1,4 @@
-"""Run one program on one input under one zygote, replacing the zygote if it dies.
+"""Run programs under one zygote, replacing the zygote if it dies.
 
 The trusted side of the sandbox below the judge: it knows nothing of expected outputs.
 """
@@ -7,8 +7,7 @@ import os
 import platform
 import signal
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from raymode.errors import SandboxError
@@ -16,50 +15,42 @@ from raymode.sandbox import syscalls
 from raymode.sandbox.client import Zygote, ZygoteDied
 from raymode.sandbox.interpreter import find_interpreter
 from raymode.sandbox.limits import Limits
-from raymode.sandbox.memfile import new_file, read_file, sealed_file
+from raymode.sandbox.memfile import InputFiles, new_file, read_file, sealed_file
 from raymode.sandbox.probes import PROBE_LIMITS, breaches, probe_code
-from raymode.sandbox.protocol import COMPILE, RUN, Outcome, Reason, Request
-from raymode.sandbox.verdict import Status
+from raymode.sandbox.protocol import COMPLETE, MAX_TESTS, RUN, START, Outcome, Reason, Request
+from raymode.sandbox.runs import MIB, Run, explain, explain_compiler
 
 LEVELS = ("L4", "L3", "L2")
 UNSAFE = "unsafe"
 MAX_SOURCE_BYTES = 1 << 20
-MIB = 1 << 20
 _COMPILE_CPU_S = 10.0
 _COMPILE_MEMORY = 1 << 30
+_COMPILE_FILE = 64 * MIB
 # Beside the program's own memory: the interpreter, one thread with the customary 512 MB stack, and the
 # stacks of the other threads. Peak resident memory decides; this only ends what grows without bound.
 _ADDRESS_SPACE_EXTRA = 768 * MIB
-_STDERR_TAIL = 4096
-_MESSAGE_CHARS = 300
 _TRIES = 2
+_PROBE_EVERY = 5000
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
 class Code:
-    """A compiled program: the read-only file that holds its marshalled code, to be closed after use."""
+    """A compiled program: the file that holds its marshalled code, to be closed after use."""
 
-    descriptor: int
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
 
     def close(self) -> None:
         """Release the file."""
         os.close(self.descriptor)
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """How a program ended on one input; status AC says only that it ended well."""
+class _ChildKilled(ZygoteDied):
+    """Nothing inside can send SIGKILL: somebody outside did, or the child could not be confined."""
 
-    status: Status
-    message: str
-    cpu_s: float
-    max_rss_mb: float
-    output: bytes
-    """What it printed, cut at the output limit."""
-    error_output: bytes
-    """The end of what it wrote to standard error."""
+    def __init__(self) -> None:
+        super().__init__("the child was killed from outside")
 
 
 class Runner:
@@ -68,6 +59,8 @@ class Runner:
     def __init__(self, level: str | None, allow_unsafe: bool) -> None:
         """See `Sandbox`. Raises SandboxError if no allowed level works here."""
         _check_machine()
+        self._inputs = InputFiles()
+        self._asked = 0
         candidates = [level] if level else list(LEVELS)
         if allow_unsafe and level != UNSAFE:
             candidates.append(UNSAFE)
@@ -98,49 +91,89 @@ class Runner:
     def close(self) -> None:
         """End the zygote and everything in it."""
         self._zygote.close()
+        self._inputs.close()
 
     def process_count(self) -> int:
         """How many processes the zygote consists of, its monitor included."""
         return self._zygote.process_count()
 
+    def start(
+        self, program: str, given: str, limits: Limits, kill_at: float
+    ) -> tuple[Code | str, Run | None]:
+        """Compile `program` and run it with `given` on standard input, in one confined child.
+
+        Returns (why there is no code, None), (code, run), or (code, None) where the run went near a limit,
+        which compiling may have cost: run again. kill_at: CPU seconds. Raises ZygoteDied.
+        """
+        source = _encode_source(program)
+        if isinstance(source, str):
+            return source, None
+        request = _request(START, 1, limits, kill_at)
+        standard_input = self._inputs.get(given)
+        code, run, complaint = self._retried(
+            lambda zygote: _start_once(zygote, request, source, standard_input, limits)
+        )
+        self._inputs.trim()
+        if code is not None:
+            return code, run
+        return (complaint, None) if complaint else (self.compile(program), None)
+
     def compile(self, program: str) -> Code | str:
         """Compile in a confined child. Returns the code, or why there is none. Raises ZygoteDied."""
-        try:
-            source = program.encode("utf-8", "surrogateescape")
-        except UnicodeEncodeError:
-            return "the source is not valid Unicode"
-        if len(source) > MAX_SOURCE_BYTES:
-            return f"the source has {len(source)} bytes, more than {MAX_SOURCE_BYTES}"
-        given = sealed_file(source)
-        try:
-            return self._retried(lambda zygote: _compile_once(zygote, given))
-        finally:
-            os.close(given)
+        source = _encode_source(program)
+        if isinstance(source, str):
+            return source
+        return self._retried(lambda zygote: _compile_once(zygote, source))
 
-    def run(self, code: Code, given: bytes, limits: Limits, cpu_s: float | None = None) -> Run:
-        """Run `code` with `given` on standard input.
+    def run(
+        self, code: Code, given: Sequence[str], limits: Limits, kill_at: float | None = None
+    ) -> Iterator[Run]:
+        """Run `code` with each of `given` on standard input; yield the runs until one does not end well.
 
-        cpu_s: kill at this many CPU seconds instead of at limits.cpu_s. Raises ZygoteDied.
+        kill_at: CPU seconds at which a run is killed, limits.cpu_s if None. Raises ZygoteDied.
         """
-        return self._retried(
-            lambda zygote: _run_once(zygote, code.descriptor, given, limits, cpu_s or limits.cpu_s)
-        )
-
-    def _retried(self, work: Callable[[Zygote], tuple[Outcome, T]]) -> T:
-        """Do `work`, once more if the zygote or the child was killed from outside. Raises ZygoteDied."""
-        death = ZygoteDied("")
-        for _ in range(_TRIES):
+        done, deaths = 0, 0
+        while done < len(given):
+            files = [self._inputs.get(text) for text in given[done : done + MAX_TESTS]]
+            request = _request(RUN, len(files), limits, kill_at or limits.cpu_s)
             try:
-                outcome, result = work(self._zygote)
-            except ZygoteDied as error:
-                death = error
+                for run in _run_batch(self._ready_zygote(), request, code, files, limits):
+                    yield run
+                    if not run.ended_well:
+                        return
+                    done, deaths = done + 1, 0
+            except ZygoteDied as death:
+                deaths += 1
+                self._recover(death)
+                if deaths == _TRIES:
+                    raise
+            finally:
+                self._inputs.trim()
+
+    def _retried(self, work: Callable[[Zygote], T]) -> T:
+        """Do `work`, once more if the zygote or the child was killed from outside. Raises ZygoteDied."""
+        for attempt in range(_TRIES):
+            try:
+                return work(self._ready_zygote())
+            except ZygoteDied as death:
+                self._recover(death)
+                if attempt == _TRIES - 1:
+                    raise
+        raise AssertionError("unreachable")
+
+    def _ready_zygote(self) -> Zygote:
+        """The zygote, after it proved again every so often that it holds."""
+        self._asked += 1
+        if self._asked % _PROBE_EVERY == 0 and self.level != UNSAFE:
+            try:
+                _probe(self._zygote, self.level)
+            except SandboxError:
                 self._replace_zygote()
-                continue
-            if outcome.reason != Reason.NONE or outcome.status != signal.SIGKILL:
-                return result
-            # Nothing inside can send SIGKILL: somebody outside did, or the child could not be confined.
-            death = ZygoteDied("the child was killed from outside")
-        raise death
+        return self._zygote
+
+    def _recover(self, death: ZygoteDied) -> None:
+        if not isinstance(death, _ChildKilled):
+            self._replace_zygote()
 
     def _replace_zygote(self) -> None:
         self._zygote.close()
@@ -150,48 +183,109 @@ class Runner:
             raise ZygoteDied(str(error)) from None
 
 
-def _compile_once(zygote: Zygote, given: int) -> tuple[Outcome, Code | str]:
-    memory = _COMPILE_MEMORY
-    request = Request(COMPILE, _COMPILE_CPU_S, 2 * _COMPILE_CPU_S, memory, memory, 64 * MIB, 0)
-    output, stderr = new_file(), new_file()
+def _encode_source(program: str) -> bytes | str:
+    """The bytes to compile, or why there is nothing to compile."""
     try:
-        outcome = zygote.ask(request, [given, output, stderr])
-        if outcome.reason == Reason.NONE and outcome.status == 0:
-            return outcome, Code(sealed_file(read_file(output, 64 * MIB)))
-        said = last_line(read_file(stderr, _STDERR_TAIL))
-        return outcome, said or f"the compiler: {_how_it_ended(outcome)}"
-    finally:
-        os.close(output)
-        os.close(stderr)
+        source = program.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return "the source is not valid Unicode"
+    if len(source) > MAX_SOURCE_BYTES:
+        return f"the source has {len(source)} bytes, more than {MAX_SOURCE_BYTES}"
+    return source
 
 
-def _run_once(
-    zygote: Zygote, code: int, given: bytes, limits: Limits, cpu_s: float
-) -> tuple[Outcome, Run]:
-    request = Request(
-        RUN, cpu_s, limits.effective_wall_s, limits.memory_mb * MIB,
-        limits.memory_mb * MIB + _ADDRESS_SPACE_EXTRA, limits.output_mb * MIB + 1, limits.threads,
+def _request(operation: int, tests: int, limits: Limits, kill_at: float) -> Request:
+    return Request(
+        operation, 0, tests, limits.threads, kill_at, limits.effective_wall_s,
+        limits.memory_mb * MIB + _ADDRESS_SPACE_EXTRA, limits.output_mb * MIB + 1,
     )  # fmt: skip
-    stdin, stdout, stderr = sealed_file(given), new_file(), new_file()
+
+
+def _checked(outcome: Outcome) -> Outcome:
+    if outcome.reason == Reason.NONE and outcome.status == signal.SIGKILL:
+        raise _ChildKilled
+    return outcome
+
+
+def _start_once(
+    zygote: Zygote, request: Request, source: bytes, standard_input: int, limits: Limits
+) -> tuple[Code | None, Run | None, str]:
+    """Returns (code, run, what the compiler said); no code and nothing said: it is to be asked alone."""
+    given, code, output, stderr = sealed_file(source), new_file(), new_file(), new_file()
     try:
-        outcome = zygote.ask(request, [code, stdin, stdout, stderr])
-        return outcome, _explain(outcome, limits, stdout, stderr)
+        files = [given, stderr, code, stderr, standard_input, output]
+        (outcome,) = map(_checked, zygote.ask(request, files, limits.memory_mb * MIB))
+        if not _is_complete(code):
+            cut_short = outcome.reason != Reason.NONE or os.WIFSIGNALED(outcome.status)
+            return None, None, "" if cut_short else explain_compiler(outcome, stderr)
+        run = explain(outcome, limits, output, stderr)
+        kept, code = code, -1
+        usable = (
+            outcome.reason == Reason.NONE and os.WIFEXITED(outcome.status) and run.within(limits)
+        )
+        return Code(kept), run if usable else None, ""
     finally:
-        for file in (stdin, stdout, stderr):
+        for file in (given, code, output, stderr):
+            if file >= 0:
+                os.close(file)
+
+
+def _compile_once(zygote: Zygote, source: bytes) -> Code | str:
+    request = Request(
+        START, 0, 0, 0, _COMPILE_CPU_S, 2 * _COMPILE_CPU_S, _COMPILE_MEMORY, _COMPILE_FILE
+    )
+    given, code, stderr = sealed_file(source), new_file(), new_file()
+    try:
+        (outcome,) = map(
+            _checked, zygote.ask(request, [given, stderr, code, stderr], _COMPILE_MEMORY)
+        )
+        if _is_complete(code) and not outcome.status:
+            kept, code = code, -1
+            return Code(kept)
+        return explain_compiler(outcome, stderr) or "the compiler: the code is too large"
+    finally:
+        for file in (given, code, stderr):
+            if file >= 0:
+                os.close(file)
+
+
+def _is_complete(code: int) -> bool:
+    return read_file(code, len(COMPLETE)) == COMPLETE
+
+
+def _run_batch(
+    zygote: Zygote, request: Request, code: Code, inputs: Sequence[int], limits: Limits
+) -> Iterator[Run]:
+    stderr = new_file()
+    outputs = [new_file() for _ in inputs]
+    try:
+        files = [code.descriptor, stderr]
+        for standard_input, output in zip(inputs, outputs, strict=True):
+            files += [standard_input, output]
+        outcomes = zygote.ask(request, files, limits.memory_mb * MIB)
+        for outcome, output in zip(outcomes, outputs, strict=False):
+            _checked(outcome)
+            # After a run that ended well among others, the next one has the file already.
+            readable = outcome.status or outcome.reason or len(outputs) == 1
+            yield explain(outcome, limits, output, stderr if readable else None)
+    finally:
+        for file in (stderr, *outputs):
             os.close(file)
 
 
 def _probe(zygote: Zygote, level: str) -> None:
     """Raise SandboxError unless a child of `zygote` fails at everything it must not be able to do."""
-    code = sealed_file(probe_code())
+    request = _request(RUN, 1, PROBE_LIMITS, PROBE_LIMITS.cpu_s)
+    code, standard_input = Code(sealed_file(probe_code())), sealed_file(b"")
     try:
-        _, run = _run_once(zygote, code, b"", PROBE_LIMITS, PROBE_LIMITS.cpu_s)
+        (run,) = _run_batch(zygote, request, code, [standard_input], PROBE_LIMITS)
     except ZygoteDied as death:
         raise SandboxError(f"{level}: the zygote ended under its probes: {death}") from None
     finally:
-        os.close(code)
+        code.close()
+        os.close(standard_input)
     if found := breaches(run.output):
-        why = f" ({run.status} {run.message})" if run.status is not Status.AC else ""
+        why = f" ({run.status} {run.message})" if run.message else ""
         raise SandboxError(f"{level}: a program inside could {', '.join(found)}{why}")
 
 
@@ -204,57 +298,3 @@ def _check_machine() -> None:
     if syscalls.MACHINE not in syscalls.SUPPORTED_MACHINES:
         known = " and ".join(syscalls.SUPPORTED_MACHINES)
         raise SandboxError(f"sandbox: {syscalls.MACHINE} machines are not supported, only {known}")
-
-
-def _explain(outcome: Outcome, limits: Limits, stdout: int, stderr: int) -> Run:
-    """Turn what the kernel reports about a child into a status, the most telling reason first."""
-    written, complained = os.fstat(stdout).st_size, os.fstat(stderr).st_size
-    errors = read_file(stderr, _STDERR_TAIL) if complained else b""
-    rss_mb = outcome.max_rss_kib / 1024
-    status, message = _classify(outcome, rss_mb, limits, written, complained, last_line(errors))
-    output = os.pread(stdout, min(written, limits.output_mb * MIB), 0)
-    return Run(status, message, outcome.cpu_s, rss_mb, output, errors)
-
-
-def _classify(
-    outcome: Outcome,
-    rss_mb: float,
-    limits: Limits,
-    written: int,
-    complained: int,
-    complaint: str,
-) -> tuple[Status, str]:
-    if rss_mb > limits.memory_mb or outcome.reason == Reason.MEMORY:
-        return Status.MLE, f"{rss_mb:.0f} MiB resident, limit {limits.memory_mb}"
-    for name, size in (("output", written), ("error output", complained)):
-        if size > limits.output_mb * MIB:
-            return Status.OLE, f"more than {limits.output_mb} MiB of {name}"
-    if outcome.status == 0 and outcome.reason == Reason.NONE:
-        return Status.AC, ""
-    ending = _how_it_ended(outcome)
-    if ending in ("cpu", "wall"):
-        return Status.TLE, ending
-    if os.WTERMSIG(outcome.status) == signal.SIGSYS:
-        return Status.SV, "a forbidden system call"
-    if os.WIFEXITED(outcome.status) and complaint.startswith("MemoryError"):
-        return Status.MLE, complaint
-    return Status.RE, complaint or ending
-
-
-def _how_it_ended(outcome: Outcome) -> str:
-    if outcome.reason == Reason.WALL:
-        return "wall"
-    if outcome.reason == Reason.CPU or os.WTERMSIG(outcome.status) == signal.SIGXCPU:
-        return "cpu"
-    if os.WIFSIGNALED(outcome.status):
-        return f"killed by {signal.Signals(os.WTERMSIG(outcome.status)).name}"
-    return f"exit code {os.WEXITSTATUS(outcome.status)}"
-
-
-def last_line(text: bytes) -> str:
-    """The last line that says something, printable and short whatever the program wrote."""
-    lines = [line for line in text.decode("utf-8", "replace").splitlines() if line.strip()]
-    if not lines:
-        return ""
-    printable = "".join(c if c.isprintable() else "?" for c in lines[-1].strip())
-    return printable[:_MESSAGE_CHARS]

@@ -8,8 +8,6 @@ it is short because loading a full list costs 0.4 ms per child.
 Sources: seccomp(2); include/uapi/linux/{seccomp,filter,bpf_common}.h.
 """
 
-import ctypes
-import os
 import struct
 from collections.abc import Iterable
 
@@ -199,28 +197,3 @@ def program_filter() -> tuple[list[Instruction], int]:
         _give(refuse(EPERM)),
     ])  # fmt: skip
     return [*program.instructions, _give(ALLOW)], own_pid
-
-
-class _SockFprog(ctypes.Structure):
-    _fields_ = (("len", ctypes.c_ushort), ("filter", ctypes.c_void_p))
-
-
-class Filter:
-    """A filter laid out in memory, ready to be loaded into the calling thread."""
-
-    def __init__(self, instructions: list[Instruction], own_pid: int | None = None) -> None:
-        """own_pid: index of the instruction whose constant is the loading process's id."""
-        self._own_pid = own_pid
-        self._bytes = bytearray(b"".join(instructions))
-        self._buffer = (ctypes.c_char * len(self._bytes)).from_buffer(self._bytes)
-        self._program = _SockFprog(len(instructions), ctypes.addressof(self._buffer))
-        self._reference = ctypes.byref(self._program)
-        self._number = syscalls.NUMBERS["seccomp"]
-
-    def load(self) -> None:
-        """Load into this thread; needs no_new_privs. Raises OSError."""
-        if self._own_pid is not None:
-            struct.pack_into("I", self._bytes, 8 * self._own_pid + 4, os.getpid())
-        set_mode_filter = 1
-        if syscalls.LIBC.syscall(self._number, set_mode_filter, 0, self._reference) != 0:
-            raise OSError(ctypes.get_errno(), "seccomp: the filter was not accepted")

@@ -1,12 +1,13 @@
-"""System call numbers by name, and thin wrappers around the few calls Python's os module lacks.
+"""System call numbers by name, and a thin wrapper around the few calls Python's os module lacks.
 
 Numbers are the kernel's: arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h.
 The aarch64 table is written from the latter and has not been tried on such a machine.
 """
 
-import ctypes
 import os
 import platform
+
+from raymode.sandbox.loops import system_call
 
 _X86_64 = """
 read 0 write 1 open 2 close 3 stat 4 fstat 5 lstat 6 poll 7 lseek 8 mmap 9 mprotect 10 munmap 11 brk 12
@@ -17,10 +18,10 @@ shutdown 48 getsockname 51 getpeername 52 socketpair 53 setsockopt 54 getsockopt
 exit 60 wait4 61 kill 62 uname 63 fcntl 72 fsync 74 fdatasync 75 ftruncate 77 getcwd 79 chdir 80
 fchdir 81 readlink 89 umask 95 gettimeofday 96 getrlimit 97 getrusage 98 sysinfo 99 times 100 ptrace 101
 getuid 102 syslog 103 getgid 104 geteuid 107 getegid 108 getppid 110 getpgrp 111 getgroups 115
-getresuid 118 getresgid 120 getpgid 121 getsid 124 rt_sigpending 127 rt_sigtimedwait 128
+getresuid 118 getresgid 120 getpgid 121 getsid 124 capset 126 rt_sigpending 127 rt_sigtimedwait 128
 rt_sigsuspend 130 sigaltstack 131 personality 135 getpriority 140 sched_getparam 143
 sched_getscheduler 145 modify_ldt 154 pivot_root 155 prctl 157 arch_prctl 158 adjtimex 159 chroot 161
-acct 163 settimeofday 164 mount 165 umount2 166 swapon 167 swapoff 168 reboot 169 iopl 172 ioperm 173
+acct 163 settimeofday 164 mount 165 umount2 166 swapon 167 swapoff 168 reboot 169 sethostname 170 iopl 172 ioperm 173
 init_module 175 delete_module 176 quotactl 179 gettid 186 time 201 futex 202 sched_getaffinity 204
 getdents64 217 set_tid_address 218 restart_syscall 219 clock_settime 227 clock_gettime 228
 clock_getres 229 clock_nanosleep 230 exit_group 231 epoll_wait 232 epoll_ctl 233 tgkill 234 mbind 237
@@ -36,14 +37,14 @@ getcwd 17 eventfd2 19 epoll_create1 20 epoll_ctl 21 epoll_pwait 22 dup 23 dup3 2
 umount2 39 mount 40 pivot_root 41 ftruncate 46 faccessat 48 chdir 49 fchdir 50 chroot 51 openat 56
 close 57 pipe2 59 quotactl 60 getdents64 61 lseek 62 read 63 write 64 readv 65 writev 66 pread64 67
 pwrite64 68 pselect6 72 ppoll 73 readlinkat 78 newfstatat 79 fstat 80 fsync 82 fdatasync 83 acct 89
-personality 92 exit 93 exit_group 94 waitid 95 set_tid_address 96 unshare 97 futex 98
+capset 91 personality 92 exit 93 exit_group 94 waitid 95 set_tid_address 96 unshare 97 futex 98
 set_robust_list 99 get_robust_list 100 nanosleep 101 getitimer 102 setitimer 103 kexec_load 104
 init_module 105 delete_module 106 clock_settime 112 clock_gettime 113 clock_getres 114
 clock_nanosleep 115 syslog 116 ptrace 117 sched_getscheduler 120 sched_getparam 121
 sched_getaffinity 123 sched_yield 124 restart_syscall 128 kill 129 tgkill 131 sigaltstack 132
 rt_sigsuspend 133 rt_sigaction 134 rt_sigprocmask 135 rt_sigpending 136 rt_sigtimedwait 137
 rt_sigreturn 139 getpriority 141 reboot 142 getresuid 148 getresgid 150 times 153 getpgid 155
-getsid 156 getgroups 158 uname 160 getrlimit 163 getrusage 165 umask 166 prctl 167 getcpu 168
+getsid 156 getgroups 158 uname 160 sethostname 161 getrlimit 163 getrusage 165 umask 166 prctl 167 getcpu 168
 gettimeofday 169 settimeofday 170 adjtimex 171 getpid 172 getppid 173 getuid 174 geteuid 175
 getgid 176 getegid 177 gettid 178 sysinfo 179 socketpair 199 getsockname 204 getpeername 205 sendto 206
 recvfrom 207 setsockopt 208 getsockopt 209 shutdown 210 sendmsg 211 recvmsg 212 brk 214 munmap 215
@@ -80,21 +81,15 @@ def audit_arch(machine: str) -> int:
 
 MACHINE = platform.machine()
 NUMBERS: dict[str, int] = table(MACHINE) if MACHINE in _MACHINES else {}
-LIBC = ctypes.CDLL(None, use_errno=True)
-_syscall = LIBC.syscall
-_syscall.restype = ctypes.c_long
-
 Argument = int | bytes | None
 
 
 def call(name: str, *args: Argument) -> int:
-    """Make the system call `name`; bytes are passed as a pointer to a copy. Raises OSError."""
-    converted = [ctypes.c_long(a) if isinstance(a, int) else ctypes.c_char_p(a) for a in args]
-    result = int(_syscall(ctypes.c_long(NUMBERS[name]), *converted))
-    if result < 0:
-        errno = ctypes.get_errno()
-        raise OSError(errno, f"{name}: {os.strerror(errno)}")
-    return result
+    """Make the system call `name`; bytes are passed as a pointer to them. Raises OSError."""
+    try:
+        return system_call(NUMBERS[name], *args)
+    except OSError as error:
+        raise OSError(error.errno, f"{name}: {os.strerror(error.errno or 0)}") from None
 
 
 def prctl(option: int, value: int = 0) -> None:
