@@ -45,6 +45,14 @@
 #define AFTER_FORK_IN_CHILD() PyOS_AfterFork_Child()
 #endif
 
+/* Likewise glibc's: _Fork leaves out what only handlers and other threads need. */
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 34)
+pid_t _Fork(void);
+#define FORK _Fork
+#else
+#define FORK fork
+#endif
+
 enum { MAX_DESCRIPTORS = 64, LONG_MS = 20, MAX_CODE_BYTES = 64 << 20 };
 enum { START = 's', RUN = 'r', FLAG_SHARED = 1 };
 enum { REASON_NONE = 0, REASON_CPU = 1, REASON_WALL = 2 };
@@ -291,7 +299,7 @@ static PyObject *run_tests(Loop *loop)
             rewind_file(errors);
         double started = seconds(CLOCK_MONOTONIC);
         BEFORE_FORK();
-        pid_t pid = fork();
+        pid_t pid = FORK();
         if (pid == 0) {
             AFTER_FORK_IN_CHILD();
             return become_child(loop, test, parent);

@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from raymode.errors import SandboxError
 from raymode.sandbox import loops
@@ -68,7 +69,7 @@ class ZygoteDied(Exception):
 class Zygote:
     """One warm interpreter at isolation `level`. Raises SandboxError if it cannot shut itself in."""
 
-    def __init__(self, interpreter: Interpreter, level: str) -> None:
+    def __init__(self, interpreter: Interpreter, level: str, shared: bool) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         errors = os.memfd_create("zygote-errors")
         folder = os.path.dirname(os.path.abspath(__file__))
@@ -85,15 +86,16 @@ class Zygote:
         self._request: Request | None = None
         self._memory = 0
         try:
-            self._start(interpreter, level, errors)
+            self._start(interpreter.setup(level, os.getpid(), shared), errors)
         except BaseException:
             self.close()
             raise
         finally:
             os.close(errors)
 
-    def _start(self, interpreter: Interpreter, level: str, errors: int) -> None:
-        self._connection.send(marshal.dumps(interpreter.setup(level, os.getpid())))
+    def _start(self, setup: dict[str, Any], errors: int) -> None:
+        self._connection.send(marshal.dumps(setup))
+        level = setup["level"]
         try:
             answer, _ = self._receive(time.monotonic() + _START_S)
         except ZygoteDied as death:

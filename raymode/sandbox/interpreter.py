@@ -65,12 +65,13 @@ class Interpreter:
                 )
         raise ValueError(f"{path} is not in the interpreter's library")
 
-    def setup(self, level: str, owner_pid: int) -> dict[str, Any]:
+    def setup(self, level: str, owner_pid: int, shared: bool) -> dict[str, Any]:
         """What a zygote of this interpreter needs to know before it shuts itself in; paths are absolute.
 
         trees, libraries: what a program may read or load -> where it lies in the private root of L4.
         hidden: directories inside the trees that it may not read. owner_pid: the process whose end is the
-        zygote's end. base_filter, child_filter, own_pid: see `seccomp`; empty at level "unsafe".
+        zygote's end. shared: whether programs may run on all their tests in one process. base_filter,
+        child_filter, own_pid: see `seccomp`; empty at level "unsafe".
         """
         instructions, own_pid = seccomp.program_filter()
         safe = level != "unsafe"
@@ -83,6 +84,7 @@ class Interpreter:
             "base_filter": b"".join(seccomp.base_filter(may_open=level != "L2")) if safe else b"",
             "child_filter": b"".join(instructions) if safe else b"",
             "own_pid": own_pid,
+            "shared": shared,
         }
 
 

@@ -1,5 +1,6 @@
 """Judge programs: the trusted side, which holds the expected outputs and never runs a program itself."""
 
+import logging
 import os
 import threading
 from collections.abc import Sequence
@@ -17,6 +18,8 @@ from raymode.sandbox.runs import Run
 from raymode.sandbox.verdict import Status, Verdict
 
 _DEFAULT_LIMITS = Limits()
+_AUDIT_ONE_IN = 16
+_LOG = logging.getLogger(__name__)
 
 
 class Sandbox:
@@ -33,6 +36,7 @@ class Sandbox:
         allow_unsafe: bool = False,
         cache_size: int = 4096,
         killer_first: bool = False,
+        shared: bool = False,
     ) -> None:
         """Start at `level` ("L4", "L3", "L2"), or at the strongest this host allows if None.
 
@@ -40,6 +44,9 @@ class Sandbox:
         cache_size: how many verdicts to remember, so that a program seen before is not run again.
         killer_first: run the tests that failed most programs first. Faster on wrong programs; but which
             failure is reported then depends on what was judged before.
+        shared: run programs that pass a purity gate on all their tests in one process, many times faster.
+            Failures are run again alone, and so is a sample of what was accepted; the first difference
+            found turns it off, is logged, and stands in `difference`.
         Raises SandboxError if no allowed level works, ValueError for an unknown level.
         """
         if level is not None and level not in LEVELS:
@@ -48,8 +55,10 @@ class Sandbox:
         self._owner = os.getpid()
         self._cache = VerdictCache(cache_size)
         self._killers = KillerTests() if killer_first else None
-        self._runner: Runner | None = Runner(level, allow_unsafe)
+        self._runner: Runner | None = Runner(level, allow_unsafe, shared)
         self.level: str = self._runner.level
+        self._shared = shared
+        self.difference = ""
 
     def __enter__(self) -> Self:
         return self
@@ -94,11 +103,36 @@ class Sandbox:
             if verdict is None:
                 killers = self._killers
                 order = killers.order(tests_digest, len(tests)) if killers else range(len(tests))
-                verdict = Judgement(runner, limits, checker).judge(program, tests, order)
+                verdict = self._judge(runner, program, tests, limits, checker, order)
                 self._cache.put(key, verdict)
                 if killers:
                     killers.learn(tests_digest, verdict)
             return verdict
+
+    def _judge(
+        self,
+        runner: Runner,
+        program: str,
+        tests: Sequence[Test],
+        limits: Limits,
+        checker: str | SpecialJudge,
+        order: Sequence[int],
+    ) -> Verdict:
+        if not self._shared:
+            return Judgement(runner, limits, checker).judge(program, tests, order)
+        judgement = Judgement(runner, limits, checker, shared=True)
+        verdict = judgement.judge(program, tests, order)
+        difference = judgement.difference
+        name = digest_program(program)
+        if verdict.accepted and not difference and name[0] % _AUDIT_ONE_IN == 0:
+            alone = Judgement(runner, limits, checker).judge(program, tests, order)
+            if not alone.accepted:
+                difference = f"accepted together, alone {alone.status} on test {alone.failing_test}"
+                verdict = alone
+        if difference:
+            self._shared, self.difference = False, f"program {name.hex()[:16]}: {difference}"
+            _LOG.warning("sandbox: shared mode is off from here on: %s", self.difference)
+        return verdict
 
     def run(self, program: str, given: str, limits: Limits = _DEFAULT_LIMITS) -> Run:
         """Run `program` once with `given` on standard input; say how it ended and what it printed.

@@ -9,8 +9,9 @@ from raymode.sandbox.client import ZygoteDied
 from raymode.sandbox.limits import Limits, Test
 from raymode.sandbox.memfile import encode
 from raymode.sandbox.protocol import MAX_TESTS
-from raymode.sandbox.runner import Code, Runner
+from raymode.sandbox.runner import Runner
 from raymode.sandbox.runs import Run
+from raymode.sandbox.starts import Code, Started
 from raymode.sandbox.verdict import Status, Verdict
 
 # CPU time grows with the load of the machine, by up to a quarter: a program over its limit by less than
@@ -28,10 +29,16 @@ class _NoDecision(Exception):
 class Judgement:
     """Judges one program; what it measured on the way ends up in the verdict."""
 
-    def __init__(self, runner: Runner, limits: Limits, checker: str | SpecialJudge) -> None:
+    def __init__(
+        self, runner: Runner, limits: Limits, checker: str | SpecialJudge, shared: bool = False
+    ) -> None:
+        """shared: let pure programs run on all tests in one process."""
         self._runner = runner
         self._limits = limits
         self._checker = checker
+        self._shared = shared
+        self.difference = ""
+        """How the program behaved otherwise in shared mode than alone; empty if it did not."""
         self._kill_at = _BORDERLINE * limits.cpu_s
         self._started = time.monotonic()
         self._current: int | None = None
@@ -46,24 +53,67 @@ class Judgement:
             return self._verdict(Status.SANDBOX_ERROR, self._current, str(failure))
 
     def _judge(self, program: str, tests: Sequence[Test], order: Sequence[int]) -> Verdict:
-        first = tests[order[0]]
-        code, run = self._runner.start(program, first.input, self._limits, self._kill_at)
-        if isinstance(code, str):
-            return self._verdict(Status.CE, None, code)
+        together = self._shared and not isinstance(self._checker, SpecialJudge)
+        self._tests, self._order, self._program = tests, order, program
+        started = self._start(0, MAX_TESTS if together else 1)
+        if isinstance(started.code, str):
+            return self._verdict(Status.CE, None, started.code)
+        code = started.code
         try:
-            done = 0
-            if run is not None:
-                self._current, done = order[0], 1
-                status, message = self._examine(code, first, run)
+            if started.together:
+                return self._judge_together(code, started) or self._run_tests(code, 0)
+            for run in started.runs:
+                self._current = order[0]
+                status, message = self._examine(code, tests[order[0]], run)
                 if status is not Status.AC:
                     return self._verdict(status, self._current, message)
-            return self._run_tests(code, tests, order[done:])
+            return self._run_tests(code, len(started.runs))
         finally:
             code.close()
 
-    def _run_tests(self, code: Code, tests: Sequence[Test], order: Sequence[int]) -> Verdict:
-        """Run the tests in batches, larger and larger ones: what follows a wrong answer is run in vain."""
-        done, size = 0, 2
+    def _start(self, done: int, most: int) -> Started:
+        batch = self._order[done : done + most]
+        given = [self._tests[i].input for i in batch]
+        return self._runner.start(self._program, given, self._limits, self._kill_at)
+
+    def _judge_together(self, code: Code, started: Started) -> Verdict | None:
+        """Look at runs that shared a process; None if they decide nothing, and each test is to be run alone.
+
+        A failure is run again alone. If it passes then, the program behaves otherwise in shared mode:
+        `difference` says so.
+        """
+        done = 0
+        while True:
+            batch = self._order[done : done + MAX_TESTS]
+            for index, run in zip(batch, started.runs, strict=False):
+                self._current = index
+                if not run.ended_well or self._compare(self._tests[index], run.output):
+                    return self._confirm(code, index)
+                self._cpu.append(run.cpu_s)
+                self._rss_mb = max(self._rss_mb, run.max_rss_mb)
+            if len(started.runs) < len(batch):
+                self._cpu.clear()
+                return None
+            done += len(batch)
+            if done == len(self._order):
+                return self._verdict(Status.AC, None, "")
+            started = self._start(done, MAX_TESTS)
+            if isinstance(started.code, Code):
+                started.code.close()
+
+    def _confirm(self, code: Code, index: int) -> Verdict | None:
+        test = self._tests[index]
+        (run,) = self._runner.run(code, [test.input], self._limits, self._kill_at)
+        status, message = self._examine(code, test, run)
+        if status is not Status.AC:
+            return self._verdict(status, index, message)
+        self.difference = f"test {index} fails after others and passes alone"
+        self._cpu.clear()
+        return None
+
+    def _run_tests(self, code: Code, done: int) -> Verdict:
+        """Run the tests from `done` on in batches that grow: what follows a wrong answer is run in vain."""
+        tests, order, size = self._tests, self._order, 2
         while done < len(order):
             batch = order[done : done + (1 if isinstance(self._checker, SpecialJudge) else size)]
             runs = self._runner.run(

@@ -14,6 +14,7 @@ import os
 import sys
 import threading
 import types
+from collections.abc import Callable
 from typing import TextIO
 
 from raymode.sandbox.loops import leaves_nothing
@@ -30,6 +31,7 @@ _REACT_TO_THEIR_END = (
 )  # fmt: skip
 _MAIN = types.ModuleType("__main__")
 _NAMESPACE = _MAIN.__dict__
+_FRESH = {**_NAMESPACE, "__builtins__": builtins, "__file__": FILENAME, "__cached__": None}
 _ENDING = (
     _NAMESPACE,
     _REACT_TO_THEIR_END,
@@ -42,7 +44,7 @@ _STDOUT: list[TextIO] = []
 def make_ready() -> None:
     """Make in the zygote what every child would make otherwise: standard streams and the main module."""
     open_stdio()
-    _NAMESPACE.update(__builtins__=builtins, __file__=FILENAME, __cached__=None)
+    _NAMESPACE.update(_FRESH)
     if sys.version_info < (3, 14):
         _MAIN.__annotations__ = {}
     sys.modules["__main__"] = _MAIN
@@ -68,20 +70,28 @@ def open_stdio() -> None:
     _STDOUT[:] = [sys.stdout]
 
 
-def do(operation: int, tests: int, data: bytes, kept: tuple[int, ...]) -> None:
-    """Do the work of a child, which ends with it; see `protocol` for what is asked."""
+Shared = Callable[[int, bytes, tuple[int, ...]], int]
+
+
+def do(
+    operation: int, tests: int, data: bytes, kept: tuple[int, ...], shared: Shared | None
+) -> None:
+    """Do the work of a child, which ends with it; see `protocol` for what is asked.
+
+    shared: what runs all tests in this child, if this zygote may be asked to.
+    """
     status = 70
     try:
         if operation != START:
             status = run(marshal.loads(data), b"__del__" in data)
+        elif shared is not None and len(kept) > 1:
+            status = shared(tests, data, kept)
         else:
             code = compile_to(data, kept[0])
             if code is None:
                 status = 1
-            elif not tests:
-                status = 0
             else:
-                status = run(code, b"__del__" in data)
+                status = run(code, b"__del__" in data) if tests else 0
     finally:
         _exit(status & 0xFF)
 

@@ -70,5 +70,5 @@ REQUEST = struct.Struct("=BBHIddQQ")
 OUTCOME = struct.Struct("=iidqdq")
 REPORT = struct.Struct("=id")
 PURE, IMPURE, LEAKED = b"p", b"i", b"l"
-"""A report begins with PURE or IMPURE: whether the program went through the purity gate. After its last test
-PURE is followed by LEAKED if the program left the modules it imported in another state than it found them."""
+"""A report begins with PURE or IMPURE: whether the program went through the purity gate; with PURE a `Report` per
+test follows, and LEAKED at the end if the modules it imported were not in the state it found them in."""

@@ -5,7 +5,6 @@ The trusted side of the sandbox below the judge: it knows nothing of expected ou
 
 import os
 import platform
-import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
@@ -15,17 +14,15 @@ from raymode.sandbox import syscalls
 from raymode.sandbox.client import Zygote, ZygoteDied
 from raymode.sandbox.interpreter import find_interpreter
 from raymode.sandbox.limits import Limits
-from raymode.sandbox.memfile import InputFiles, new_file, read_file, sealed_file
+from raymode.sandbox.memfile import InputFiles, new_file, sealed_file
 from raymode.sandbox.probes import PROBE_LIMITS, breaches, probe_code
-from raymode.sandbox.protocol import COMPLETE, MAX_TESTS, RUN, START, Outcome, Reason, Request
-from raymode.sandbox.runs import MIB, Run, explain, explain_compiler
+from raymode.sandbox.protocol import FLAG_SHARED, MAX_TESTS, RUN, START, Request
+from raymode.sandbox.runs import MIB, Run, explain
+from raymode.sandbox.starts import ChildKilled, Code, Started, checked, compile_once, start_once
 
 LEVELS = ("L4", "L3", "L2")
 UNSAFE = "unsafe"
 MAX_SOURCE_BYTES = 1 << 20
-_COMPILE_CPU_S = 10.0
-_COMPILE_MEMORY = 1 << 30
-_COMPILE_FILE = 64 * MIB
 # Beside the program's own memory: the interpreter, one thread with the customary 512 MB stack, and the
 # stacks of the other threads. Peak resident memory decides; this only ends what grows without bound.
 _ADDRESS_SPACE_EXTRA = 768 * MIB
@@ -35,30 +32,13 @@ _PROBE_EVERY = 5000
 T = TypeVar("T")
 
 
-class Code:
-    """A compiled program: the file that holds its marshalled code, to be closed after use."""
-
-    def __init__(self, descriptor: int) -> None:
-        self.descriptor = descriptor
-
-    def close(self) -> None:
-        """Release the file."""
-        os.close(self.descriptor)
-
-
-class _ChildKilled(ZygoteDied):
-    """Nothing inside can send SIGKILL: somebody outside did, or the child could not be confined."""
-
-    def __init__(self) -> None:
-        super().__init__("the child was killed from outside")
-
-
 class Runner:
     """Owns one zygote at isolation `level`."""
 
-    def __init__(self, level: str | None, allow_unsafe: bool) -> None:
+    def __init__(self, level: str | None, allow_unsafe: bool, shared: bool) -> None:
         """See `Sandbox`. Raises SandboxError if no allowed level works here."""
         _check_machine()
+        self._shared = shared
         self._inputs = InputFiles()
         self._asked = 0
         candidates = [level] if level else list(LEVELS)
@@ -79,7 +59,7 @@ class Runner:
 
     def _begin(self) -> Zygote:
         """Start a zygote at the level of this runner; it serves only if it holds."""
-        zygote = Zygote(find_interpreter(), self.level)
+        zygote = Zygote(find_interpreter(), self.level, self._shared)
         try:
             if self.level != UNSAFE:
                 _probe(zygote, self.level)
@@ -97,33 +77,29 @@ class Runner:
         """How many processes the zygote consists of, its monitor included."""
         return self._zygote.process_count()
 
-    def start(
-        self, program: str, given: str, limits: Limits, kill_at: float
-    ) -> tuple[Code | str, Run | None]:
-        """Compile `program` and run it with `given` on standard input, in one confined child.
+    def start(self, program: str, given: Sequence[str], limits: Limits, kill_at: float) -> Started:
+        """Compile `program` and run it with the first of `given` on standard input, in one confined child.
 
-        Returns (why there is no code, None), (code, run), or (code, None) where the run went near a limit,
-        which compiling may have cost: run again. kill_at: CPU seconds. Raises ZygoteDied.
+        With several inputs (in shared mode) it runs with each of them there, if it is pure. kill_at: CPU
+        seconds. Raises ZygoteDied.
         """
         source = _encode_source(program)
         if isinstance(source, str):
-            return source, None
-        request = _request(START, 1, limits, kill_at)
-        standard_input = self._inputs.get(given)
-        code, run, complaint = self._retried(
-            lambda zygote: _start_once(zygote, request, source, standard_input, limits)
-        )
+            return Started(source)
+        files = [self._inputs.get(text) for text in given]
+        request = _request(START, len(given), limits, kill_at)
+        if len(given) > 1:
+            request = request._replace(flags=FLAG_SHARED)
+        started = self._retried(lambda zygote: start_once(zygote, request, source, files, limits))
         self._inputs.trim()
-        if code is not None:
-            return code, run
-        return (complaint, None) if complaint else (self.compile(program), None)
+        return started or Started(self.compile(program))
 
     def compile(self, program: str) -> Code | str:
         """Compile in a confined child. Returns the code, or why there is none. Raises ZygoteDied."""
         source = _encode_source(program)
         if isinstance(source, str):
             return source
-        return self._retried(lambda zygote: _compile_once(zygote, source))
+        return self._retried(lambda zygote: compile_once(zygote, source))
 
     def run(
         self, code: Code, given: Sequence[str], limits: Limits, kill_at: float | None = None
@@ -172,7 +148,7 @@ class Runner:
         return self._zygote
 
     def _recover(self, death: ZygoteDied) -> None:
-        if not isinstance(death, _ChildKilled):
+        if not isinstance(death, ChildKilled):
             self._replace_zygote()
 
     def _replace_zygote(self) -> None:
@@ -201,58 +177,6 @@ def _request(operation: int, tests: int, limits: Limits, kill_at: float) -> Requ
     )  # fmt: skip
 
 
-def _checked(outcome: Outcome) -> Outcome:
-    if outcome.reason == Reason.NONE and outcome.status == signal.SIGKILL:
-        raise _ChildKilled
-    return outcome
-
-
-def _start_once(
-    zygote: Zygote, request: Request, source: bytes, standard_input: int, limits: Limits
-) -> tuple[Code | None, Run | None, str]:
-    """Returns (code, run, what the compiler said); no code and nothing said: it is to be asked alone."""
-    given, code, output, stderr = sealed_file(source), new_file(), new_file(), new_file()
-    try:
-        files = [given, stderr, code, stderr, standard_input, output]
-        (outcome,) = map(_checked, zygote.ask(request, files, limits.memory_mb * MIB))
-        if not _is_complete(code):
-            cut_short = outcome.reason != Reason.NONE or os.WIFSIGNALED(outcome.status)
-            return None, None, "" if cut_short else explain_compiler(outcome, stderr)
-        run = explain(outcome, limits, output, stderr)
-        kept, code = code, -1
-        usable = (
-            outcome.reason == Reason.NONE and os.WIFEXITED(outcome.status) and run.within(limits)
-        )
-        return Code(kept), run if usable else None, ""
-    finally:
-        for file in (given, code, output, stderr):
-            if file >= 0:
-                os.close(file)
-
-
-def _compile_once(zygote: Zygote, source: bytes) -> Code | str:
-    request = Request(
-        START, 0, 0, 0, _COMPILE_CPU_S, 2 * _COMPILE_CPU_S, _COMPILE_MEMORY, _COMPILE_FILE
-    )
-    given, code, stderr = sealed_file(source), new_file(), new_file()
-    try:
-        (outcome,) = map(
-            _checked, zygote.ask(request, [given, stderr, code, stderr], _COMPILE_MEMORY)
-        )
-        if _is_complete(code) and not outcome.status:
-            kept, code = code, -1
-            return Code(kept)
-        return explain_compiler(outcome, stderr) or "the compiler: the code is too large"
-    finally:
-        for file in (given, code, stderr):
-            if file >= 0:
-                os.close(file)
-
-
-def _is_complete(code: int) -> bool:
-    return read_file(code, len(COMPLETE)) == COMPLETE
-
-
 def _run_batch(
     zygote: Zygote, request: Request, code: Code, inputs: Sequence[int], limits: Limits
 ) -> Iterator[Run]:
@@ -264,7 +188,7 @@ def _run_batch(
             files += [standard_input, output]
         outcomes = zygote.ask(request, files, limits.memory_mb * MIB)
         for outcome, output in zip(outcomes, outputs, strict=False):
-            _checked(outcome)
+            checked(outcome)
             # After a run that ended well among others, the next one has the file already.
             readable = outcome.status or outcome.reason or len(outputs) == 1
             yield explain(outcome, limits, output, stderr if readable else None)

@@ -12,6 +12,7 @@ import struct
 from collections.abc import Iterable
 
 from raymode.sandbox import syscalls
+from raymode.sandbox.words import words
 
 ALLOW, KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 EPERM, EACCES, ENOTTY, ENOSYS = 1, 13, 25, 38
@@ -21,11 +22,7 @@ Instruction = bytes
 Block = list[Instruction]
 
 
-def _words(text: str) -> list[str]:
-    return text.split()
-
-
-PLAIN = _words(
+PLAIN = words(
     """
     read write close stat fstat lstat poll lseek munmap brk rt_sigaction rt_sigprocmask rt_sigreturn
     pread64 pwrite64 readv writev access pipe select sched_yield mremap msync madvise dup dup2 pause
@@ -40,8 +37,8 @@ PLAIN = _words(
     faccessat2
     """
 )
-ZYGOTE_ONLY = _words("wait4 waitid kill recvmsg sendmsg seccomp pidfd_open fork")
-DEADLY = _words(
+ZYGOTE_ONLY = words("wait4 waitid kill recvmsg sendmsg seccomp pidfd_open fork")
+DEADLY = words(
     """
     ptrace process_vm_readv process_vm_writev kcmp pidfd_getfd process_madvise mount umount2
     pivot_root chroot unshare setns open_tree move_mount fsopen fsconfig fsmount fspick mount_setattr

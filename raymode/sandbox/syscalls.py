@@ -5,7 +5,6 @@ The aarch64 table is written from the latter and has not been tried on such a ma
 """
 
 import os
-import platform
 
 from raymode.sandbox.loops import system_call
 
@@ -79,7 +78,7 @@ def audit_arch(machine: str) -> int:
     return _MACHINES[machine][1]
 
 
-MACHINE = platform.machine()
+MACHINE = os.uname().machine
 NUMBERS: dict[str, int] = table(MACHINE) if MACHINE in _MACHINES else {}
 Argument = int | bytes | None
 

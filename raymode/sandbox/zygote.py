@@ -22,20 +22,16 @@ from raymode.sandbox import program
 from raymode.sandbox.enclosure import FIRST_KEPT, Enclosure, Setup, enter, shut_in
 from raymode.sandbox.loops import serve
 from raymode.sandbox.protocol import FAILED, READY
+from raymode.sandbox.words import words
 
-
-def _words(text: str) -> list[str]:
-    return text.split()
-
-
-CORE = _words(
+CORE = words(
     """
     re string math collections heapq bisect itertools functools operator random copy time io typing
     traceback linecache tokenize locale encodings.utf_8 encodings.ascii encodings.latin_1 resource
     threading queue decimal fractions statistics
     """
 )
-ALL = _words(
+ALL = words(
     """
     cmath datetime array enum dataclasses contextlib textwrap pprint numbers abc codecs unicodedata
     _strptime calendar hashlib zlib binascii base64 json ast inspect types weakref bz2 lzma keyword
@@ -56,6 +52,11 @@ def main(descriptor: int) -> None:
     os.dup2(descriptor, _SOCKET_NUMBER, inheritable=False)
     os.close(descriptor)
     setup: Setup = marshal.loads(os.read(_SOCKET_NUMBER, _LARGEST_SETUP))
+    shared: program.Shared | None = None
+    if setup["shared"]:  # here, because no file of this package can be read once shut in
+        from raymode.sandbox.shared import start
+
+        shared = start
     try:
         zygote, enclosure = enter(setup)
         if zygote:
@@ -65,7 +66,7 @@ def main(descriptor: int) -> None:
     except (OSError, ImportError) as error:
         os.write(_SOCKET_NUMBER, FAILED + f"{type(error).__name__}: {error}".encode())
         os._exit(1)
-    _serve(setup, enclosure)
+    _serve(setup, enclosure, shared)
 
 
 def _monitor(owner_pid: int, zygote: int) -> int:
@@ -77,9 +78,9 @@ def _monitor(owner_pid: int, zygote: int) -> int:
         poll.register(os.pidfd_open(owner_pid), select.POLLIN)
         poll.register(os.pidfd_open(zygote), select.POLLIN)
         poll.poll()
-        os.kill(zygote, signal.SIGKILL)
-    except ProcessLookupError:  # one of them has ended already
-        os.kill(zygote, signal.SIGKILL)
+    except ProcessLookupError:
+        pass  # the owner has ended already
+    os.kill(zygote, signal.SIGKILL)
     os.waitpid(zygote, 0)
     return 0
 
@@ -101,7 +102,7 @@ def _prepare(setup: Setup, enclosure: Enclosure) -> None:
     sys.argv = ["solution.py"]
 
 
-def _serve(setup: Setup, enclosure: Enclosure) -> None:
+def _serve(setup: Setup, enclosure: Enclosure, shared: program.Shared | None) -> None:
     """Fork children until the judge hangs up; in a child, do its work and end."""
     given = (
         _SOCKET_NUMBER,
@@ -119,4 +120,4 @@ def _serve(setup: Setup, enclosure: Enclosure) -> None:
     work = serve(*given)
     if work is None:
         os._exit(0)
-    program.do(*work)
+    program.do(*work, shared)

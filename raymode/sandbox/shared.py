@@ -1,0 +1,91 @@
+"""Shared mode, in the child: one process runs a program on all its tests, if the purity gate lets it.
+
+Saves the fork per test. Each run gets a main namespace, standard streams and limits of recursion of its own; the
+process is the program's alone and ends with it. The judge trusts nothing of this that could make a wrong program
+right: what it cannot explain it runs again, one process per test.
+"""
+
+import decimal
+import os
+import sys
+import time
+from _ast import AST
+
+from raymode.sandbox import program
+from raymode.sandbox.protocol import IMPURE, LEAKED, PURE, REPORT
+from raymode.sandbox.purity import imported_modules, impurity
+
+_ONLY_TREE = 0x400  # ast.PyCF_ONLY_AST, without importing ast
+_HEAP_TYPE, _IMMUTABLE_TYPE = 1 << 9, 1 << 8
+_RECURSION_LIMIT = sys.getrecursionlimit()
+_DECIMAL_CONTEXT = decimal.getcontext().copy()
+_INT_DIGITS = sys.get_int_max_str_digits()
+
+
+def start(tests: int, source: bytes, kept: tuple[int, ...]) -> int:
+    """Compile `source` and run it on all tests, or on the first if it is not pure; returns the exit code.
+
+    kept: descriptors of the code, the report, and (stdin, stdout) of each test. Writes the report.
+    """
+    code_file, report, *files = kept
+    code = program.compile_to(source, code_file)
+    if code is None:
+        return 1
+    tree = compile(source, program.FILENAME, "exec", _ONLY_TREE, dont_inherit=True)
+    if impurity(tree):
+        os.write(report, IMPURE)
+        for descriptor in (report, *files):
+            os.close(descriptor)
+        return program.run(code, b"__del__" in source)
+    os.write(report, PURE)
+    modules = _modules(tree)
+    before = _state(modules)
+    for test in range(tests):
+        os.dup2(files[2 * test], 0)
+        os.dup2(files[2 * test + 1], 1)
+        os.lseek(0, 0, os.SEEK_SET)  # tests with the same input share a file
+        program.make_ready()
+        started = time.process_time()
+        status = program.run(code, False)
+        _forget()
+        os.write(report, REPORT.pack(status & 0xFF, time.process_time() - started))
+        if status:
+            return status
+    if _state(modules)[0] != before[0]:
+        os.write(report, LEAKED)
+    return 0
+
+
+def _forget() -> None:
+    """Empty the main module, whose end may still print, and take back what a pure program may set."""
+    namespace = sys.modules["__main__"].__dict__
+    for name in [name for name in namespace if name != "__builtins__"]:
+        namespace[name] = None
+    namespace.clear()
+    if sys.stdout is not None and not sys.stdout.closed:
+        sys.stdout.flush()
+    sys.setrecursionlimit(_RECURSION_LIMIT)
+    sys.set_int_max_str_digits(_INT_DIGITS)
+    decimal.setcontext(_DECIMAL_CONTEXT.copy())
+
+
+def _modules(tree: AST) -> list[dict[str, object]]:
+    names = {"builtins", "sys"} | imported_modules(tree)
+    return [vars(sys.modules[name]) for name in sorted(names) if name in sys.modules]
+
+
+def _state(modules: list[dict[str, object]]) -> tuple[list[int], list[object]]:
+    """Identities of everything the modules and their classes hold, and the things, so that none is reused."""
+    things: list[object] = []
+    for names in modules:
+        for name, value in names.items():
+            if name in ("stdin", "stdout", "stderr", "__stdin__", "__stdout__", "__stderr__", "_"):
+                continue
+            things.append(value)
+            if (
+                isinstance(value, type)
+                and value.__flags__ & _HEAP_TYPE
+                and not value.__flags__ & _IMMUTABLE_TYPE
+            ):
+                things.extend(vars(value).values())
+    return [id(thing) for thing in things], things

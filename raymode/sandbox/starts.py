@@ -1,0 +1,156 @@
+"""The first request of a program: compile it and, in the same confined child, run it.
+
+In shared mode the child runs all tests, and what it reports of them is looked at here.
+"""
+
+import os
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from raymode.sandbox.client import Zygote, ZygoteDied
+from raymode.sandbox.limits import Limits
+from raymode.sandbox.memfile import new_file, read_file, sealed_file
+from raymode.sandbox.protocol import (
+    COMPLETE,
+    FLAG_SHARED,
+    PURE,
+    REPORT,
+    START,
+    Outcome,
+    Reason,
+    Report,
+    Request,
+)
+from raymode.sandbox.runs import MIB, Run, explain, explain_compiler
+from raymode.sandbox.verdict import Status
+
+_COMPILE_CPU_S = 10.0
+_COMPILE_MEMORY = 1 << 30
+_COMPILE_FILE = 64 * MIB
+
+
+class Code:
+    """A compiled program: the file that holds its marshalled code, to be closed after use."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+    def close(self) -> None:
+        """Release the file."""
+        os.close(self.descriptor)
+
+
+@dataclass(slots=True)
+class Started:
+    """What came of a program's first request."""
+
+    code: Code | str
+    """Its code, or why there is none."""
+    runs: list[Run] = field(default_factory=list)
+    """How it ended on the first input, or in shared mode on each; none where that is to be found out anew."""
+    together: bool = False
+    """Whether the runs shared a process."""
+
+
+class ChildKilled(ZygoteDied):
+    """Nothing inside can send SIGKILL: somebody outside did, or the child could not be confined."""
+
+    def __init__(self) -> None:
+        super().__init__("the child was killed from outside")
+
+
+def checked(outcome: Outcome) -> Outcome:
+    """Return `outcome`; raise ChildKilled if it says nothing about the program."""
+    if outcome.reason == Reason.NONE and outcome.status == signal.SIGKILL:
+        raise ChildKilled
+    return outcome
+
+
+def start_once(
+    zygote: Zygote, request: Request, source: bytes, inputs: Sequence[int], limits: Limits
+) -> Started | None:
+    """Have a START done; None if it did not get as far as code, and compiling is to be asked for alone."""
+    given, code, report, stderr = sealed_file(source), new_file(), new_file(), new_file()
+    outputs = [new_file() for _ in inputs]
+    try:
+        files = [given, stderr, code, report]
+        for standard_input, output in zip(inputs, outputs, strict=True):
+            files += [standard_input, output]
+        (outcome,) = map(checked, zygote.ask(request, files, limits.memory_mb * MIB))
+        if not _is_complete(code):
+            # At its end without code: the compiler says why, unless the code was too large to write.
+            complaint = "" if _was_cut_short(outcome) else explain_compiler(outcome, stderr)
+            return Started(complaint) if complaint else None
+        kept, code = code, -1
+        if request.flags & FLAG_SHARED and os.pread(report, 1, 0) == PURE:
+            reports = _read_reports(report)
+            return Started(Code(kept), _runs_together(outcome, reports, outputs, limits), True)
+        run = explain(outcome, limits, outputs[0], stderr)
+        usable = not _was_cut_short(outcome) and run.within(limits)
+        return Started(Code(kept), [run] if usable else [])
+    finally:
+        for file in (given, code, report, stderr, *outputs):
+            if file >= 0:
+                os.close(file)
+
+
+def compile_once(zygote: Zygote, source: bytes) -> Code | str:
+    """Have `source` compiled alone, within limits of its own. Returns the code, or why there is none."""
+    request = Request(
+        START, 0, 0, 0, _COMPILE_CPU_S, 2 * _COMPILE_CPU_S, _COMPILE_MEMORY, _COMPILE_FILE
+    )
+    given, code, stderr = sealed_file(source), new_file(), new_file()
+    try:
+        files = [given, stderr, code, stderr]
+        (outcome,) = map(checked, zygote.ask(request, files, _COMPILE_MEMORY))
+        if _is_complete(code) and not outcome.status:
+            kept, code = code, -1
+            return Code(kept)
+        return explain_compiler(outcome, stderr) or "the compiler: the code is too large"
+    finally:
+        for file in (given, code, stderr):
+            if file >= 0:
+                os.close(file)
+
+
+def _is_complete(code: int) -> bool:
+    return read_file(code, len(COMPLETE)) == COMPLETE
+
+
+def _was_cut_short(outcome: Outcome) -> bool:
+    return outcome.reason != Reason.NONE or os.WIFSIGNALED(outcome.status)
+
+
+def _read_reports(report: int) -> list[Report] | None:
+    """What the child noted of each test; None if it says that the program left traces."""
+    data = os.pread(report, os.fstat(report).st_size, 0)[len(PURE) :]
+    whole = len(data) // REPORT.size * REPORT.size
+    return (
+        [Report(*fields) for fields in REPORT.iter_unpack(data[:whole])]
+        if whole == len(data)
+        else None
+    )
+
+
+def _runs_together(
+    outcome: Outcome, reports: list[Report] | None, outputs: Sequence[int], limits: Limits
+) -> list[Run]:
+    """The runs on all inputs up to the first that failed; none if the process as a whole came near a limit.
+
+    Its CPU time bounds that of every run, and so does its memory: nothing the child says is needed for that.
+    """
+    rss_mb = outcome.max_rss_kib / 1024
+    over = outcome.cpu_s > limits.cpu_s or rss_mb > limits.memory_mb
+    too_loud = outcome.error_bytes > limits.output_mb * MIB
+    if _was_cut_short(outcome) or over or too_loud or reports is None:
+        return []
+    runs = []
+    for (exit_code, cpu_s), output in zip(reports, outputs, strict=False):
+        written = os.fstat(output).st_size
+        well = exit_code == 0 and written <= limits.output_mb * MIB
+        status = Status.AC if well else Status.RE
+        runs.append(
+            Run(status, "", cpu_s, rss_mb, os.pread(output, written, 0) if well else b"", b"")
+        )
+    return runs
