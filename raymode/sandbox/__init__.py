@@ -7,6 +7,7 @@ with Sandbox() as sandbox:
 from raymode.sandbox.checkers import SpecialJudge
 from raymode.sandbox.judge import Sandbox
 from raymode.sandbox.limits import Limits, Test
+from raymode.sandbox.question import Question
 from raymode.sandbox.verdict import Status, Verdict
 
-__all__ = ["Limits", "Sandbox", "SpecialJudge", "Status", "Test", "Verdict"]
+__all__ = ["Limits", "Question", "Sandbox", "SpecialJudge", "Status", "Test", "Verdict"]

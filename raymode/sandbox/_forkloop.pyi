@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, NoReturn
 
 from raymode.sandbox.forkloop import Work
 
@@ -10,3 +10,4 @@ def load_filter(instructions: bytes) -> None: ...
 def leaves_nothing(
     parts: tuple[dict[str, Any], tuple[type, ...], dict[int, Any], list[Any]],
 ) -> bool: ...
+def stand_by(owner: int, zygote: int, pid: int, maps: int) -> NoReturn: ...

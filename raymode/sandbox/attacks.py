@@ -178,7 +178,7 @@ def _attack_once(
     sandbox: Sandbox, canaries: _Canaries, attack: Attack, given: str
 ) -> tuple[str, list[str]]:
     before = canaries.state()
-    processes = sandbox.process_count()
+    processes = len(sandbox.processes())
     run = sandbox.run(canaries.fill_in(attack.source), given, ATTACK_LIMITS)
     status = run.status
     if status is Status.AC and run.output.split() != [b"12"]:
@@ -198,8 +198,9 @@ def _attack_once(
     if canaries.connections:
         problems.append(f"connected to {canaries.connections}")
         canaries.connections.clear()
-    if sandbox.process_count() != processes:
-        problems.append(f"{sandbox.process_count() - processes} processes left")
+    left = len(sandbox.processes()) - processes
+    if left:
+        problems.append(f"{left} processes left")
     if run.max_rss_mb > 1.1 * ATTACK_LIMITS.memory_mb:
         problems.append(f"{run.max_rss_mb:.0f} MiB resident")
     good = sandbox.judge(_GOOD, [_GOOD_TEST])

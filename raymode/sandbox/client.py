@@ -9,30 +9,31 @@ import socket
 import struct
 import subprocess
 import time
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from raymode.errors import SandboxError
 from raymode.sandbox import loops
+from raymode.sandbox.cgroup import Cgroup
 from raymode.sandbox.interpreter import Interpreter
 from raymode.sandbox.protocol import (
     FAILED,
     OUTCOME,
     READY,
     REQUEST,
-    START,
     STILL_RUNNING,
     Outcome,
     Reason,
     Request,
 )
+from raymode.sandbox.turn import Holding, Turn
 
 _START_S = 30.0
 _GRACE_S = 15.0  # beyond the wall limit, for the zygote to answer on a busy machine
 _WATCH_S = (0.002, 0.05)
 _FASTEST_GROWTH = 2 << 30  # bytes resident per second, about what page faults allow
-_PAGE = os.sysconf("SC_PAGE_SIZE")
+_PAGE, _TICKS = os.sysconf("SC_PAGE_SIZE"), os.sysconf("SC_CLK_TCK")
+_ASLEEP_S = 0.1
 _BOOT = """
 import os, sys, types
 os.register_at_fork = lambda **handlers: None
@@ -51,15 +52,16 @@ Modules that register a handler make every fork dearer, and children need none o
 """
 
 
-def _resident(child: int) -> int:
-    """Bytes resident of the process behind a pidfd; 0 if it has ended."""
+def _usage(child: int) -> tuple[int, float]:
+    """Bytes resident and CPU seconds of the process behind a pidfd; nothing if it has ended."""
     with open(f"/proc/self/fdinfo/{child}") as lines:
         pid = next(int(line.split()[1]) for line in lines if line.startswith("Pid:"))
     try:
-        with open(f"/proc/{pid}/statm") as statm:
-            return int(statm.read().split()[1]) * _PAGE
+        with open(f"/proc/{pid}/stat") as stat:
+            fields = stat.read().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
-        return 0
+        return 0, 0.0
+    return int(fields[21]) * _PAGE, (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 class ZygoteDied(Exception):
@@ -69,7 +71,7 @@ class ZygoteDied(Exception):
 class Zygote:
     """One warm interpreter at isolation `level`. Raises SandboxError if it cannot shut itself in."""
 
-    def __init__(self, interpreter: Interpreter, level: str, shared: bool) -> None:
+    def __init__(self, interpreter: Interpreter, level: str, shared: bool, turn: Turn) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         errors = os.memfd_create("zygote-errors")
         folder = os.path.dirname(os.path.abspath(__file__))
@@ -81,11 +83,12 @@ class Zygote:
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors, cwd="/",
             )  # fmt: skip
         self._connection = ours
-        self._unanswered = 0  # outcomes still to come for `_request`
-        self._answers: deque[Outcome] = deque()
-        self._request: Request | None = None
-        self._memory = 0
+        self._cgroup = Cgroup.make() if level == "L4" else None
+        self._oom_kills = 0
+        self._turn = turn
         try:
+            if self._cgroup:
+                self._cgroup.add(self._process.pid)  # it waits for its setup; its children follow
             self._start(interpreter.setup(level, os.getpid(), shared), errors)
         except BaseException:
             self.close()
@@ -106,67 +109,69 @@ class Zygote:
         if answer != READY:
             raise SandboxError(f"{level}: the zygote answered {answer[:40]!r}")
 
-    def ask(self, request: Request, descriptors: Sequence[int], memory: int) -> Iterator[Outcome]:
-        """Have `request` done; yield how each child ended, until one fails. Raises ZygoteDied.
+    def ask(self, request: Request, descriptors: Sequence[int], memory: int) -> list[Outcome]:
+        """Have `request` done; return how its children ended, up to one that failed. Raises ZygoteDied.
 
-        memory: bytes resident at which a child that runs for long is killed. What a caller that stops early
-        does not take is left out when the next request comes.
+        memory: bytes resident at which a child that runs for long is killed.
         """
-        while self._unanswered:
-            self._next_outcome()
-        try:
-            socket.send_fds(self._connection, [REQUEST.pack(*request)], list(descriptors))
-        except OSError as error:
-            raise ZygoteDied(str(error)) from None
-        self._request, self._memory = request, memory
-        self._unanswered = 1 if request.operation == START else request.tests
-        while self._unanswered:
-            yield self._next_outcome()
+        if self._cgroup:
+            # What the children write to files in memory is theirs too, and stays until it has been read.
+            written = (request.tests + 2) * request.file_size
+            self._cgroup.limit(memory + written, request.threads + 1)
+        with self._turn.taken() as holding:
+            try:
+                socket.send_fds(self._connection, [REQUEST.pack(*request)], list(descriptors))
+            except OSError as error:
+                raise ZygoteDied(str(error)) from None
+            return self._receive_outcomes(request, memory, holding)
 
-    def _next_outcome(self) -> Outcome:
-        if not self._answers:
-            self._answers = deque(self._receive_outcomes())
-        outcome = self._answers.popleft()
-        if outcome.status or outcome.reason:
-            self._unanswered = 0  # the zygote does not go on
-        else:
-            self._unanswered -= 1
-        return outcome
-
-    def _receive_outcomes(self) -> list[Outcome]:
+    def _receive_outcomes(self, request: Request, memory: int, holding: Holding) -> list[Outcome]:
         """Wait for the children of the request to end, watching those that run for long."""
-        assert self._request is not None
         over = False
         while True:
-            deadline = time.monotonic() + self._request.wall_s + _GRACE_S
+            deadline = time.monotonic() + request.wall_s + _GRACE_S
             answer, attached = self._receive(deadline)
             if answer != STILL_RUNNING:
                 break
             try:
-                over |= self._watch_memory(attached[0], self._memory, deadline)
+                over |= self._watch(attached[0], memory, deadline, holding)
             finally:
                 os.close(attached[0])
         try:
             outcomes = [Outcome(*fields) for fields in OUTCOME.iter_unpack(answer)]
         except struct.error:
             raise ZygoteDied(f"answered {len(answer)} bytes") from None
-        if over:  # a killed child is the last one
-            outcomes[-1] = outcomes[-1]._replace(reason=Reason.MEMORY)
+        last = outcomes[-1]  # a killed child is the last one
+        if over or (last.status == signal.SIGKILL and self._was_out_of_memory()):
+            outcomes[-1] = last._replace(reason=Reason.MEMORY)
         return outcomes
 
-    def _watch_memory(self, child: int, limit: int, deadline: float) -> bool:
+    def _was_out_of_memory(self) -> bool:
+        """Whether the kernel has killed a child at the limit of its cgroup since the last call."""
+        if self._cgroup is None:
+            return False
+        before, self._oom_kills = self._oom_kills, self._cgroup.oom_kills()
+        return self._oom_kills > before
+
+    def _watch(self, child: int, limit: int, deadline: float, holding: Holding) -> bool:
         """Kill the child behind the pidfd if it holds more than `limit` bytes; False once it ended by itself.
 
-        The zygote cannot: it has no /proc. Looks the more often the nearer the child is to its limit.
+        The zygote cannot: it has no /proc. Looks the more often the nearer the child is to its limit, and
+        gives the turn back while the child sleeps.
         """
         poll = select.poll()
         poll.register(self._connection, select.POLLIN)
+        busy_at, used_s = time.monotonic(), 0.0
         while time.monotonic() < deadline:
-            resident = _resident(child)
+            resident, used_now_s = _usage(child)
             if resident > limit:
                 with contextlib.suppress(ProcessLookupError):
                     signal.pidfd_send_signal(child, signal.SIGKILL)
                 return True
+            if used_now_s > used_s:
+                busy_at, used_s = time.monotonic(), used_now_s
+            elif time.monotonic() - busy_at > _ASLEEP_S:
+                holding.give_back()
             soonest_s = (limit - resident) / _FASTEST_GROWTH
             if poll.poll(1000 * min(max(soonest_s, _WATCH_S[0]), _WATCH_S[1])):
                 break
@@ -182,14 +187,15 @@ class Zygote:
             raise ZygoteDied("the connection ended")
         return answer, attached
 
-    def process_count(self) -> int:
-        """How many processes of the zygote's process group exist; nobody inside can leave it."""
-        count = 0
+    def processes(self) -> list[int]:
+        """Ids of the processes of the zygote's process group; nobody inside can leave it."""
+        found = []
         for name in os.listdir("/proc"):
             if name.isdigit():
                 with contextlib.suppress(ProcessLookupError):
-                    count += os.getpgid(int(name)) == self._process.pid
-        return count
+                    if os.getpgid(int(name)) == self._process.pid:
+                        found.append(int(name))
+        return sorted(found)
 
     def close(self) -> None:
         """End the zygote and everything in it; waits until it is gone."""
@@ -199,3 +205,10 @@ class Zygote:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        if self._cgroup:
+            self._cgroup.close()
+
+    @property
+    def has_cgroup(self) -> bool:
+        """Whether a cgroup bounds memory and tasks of all its processes together."""
+        return self._cgroup is not None

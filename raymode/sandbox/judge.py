@@ -2,22 +2,23 @@
 
 import logging
 import os
-import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
 
 from raymode.errors import SandboxError
-from raymode.sandbox.checkers import CHECKERS, SpecialJudge
+from raymode.sandbox.checkers import SpecialJudge
 from raymode.sandbox.client import ZygoteDied
 from raymode.sandbox.judgement import Judgement
-from raymode.sandbox.limits import Limits, Test
-from raymode.sandbox.memory import KillerTests, VerdictCache, digest_program, digest_tests
+from raymode.sandbox.lanes import Lanes
+from raymode.sandbox.limits import DEFAULT_LIMITS, Limits, Test
+from raymode.sandbox.memory import Key, Memory, digest_program, digest_tests
+from raymode.sandbox.question import Question
 from raymode.sandbox.runner import LEVELS, Runner
 from raymode.sandbox.runs import Run
 from raymode.sandbox.verdict import Status, Verdict
 
-_DEFAULT_LIMITS = Limits()
 _AUDIT_ONE_IN = 16
 _LOG = logging.getLogger(__name__)
 
@@ -25,8 +26,8 @@ _LOG = logging.getLogger(__name__)
 class Sandbox:
     """Runs untrusted Python programs under the kernel's isolation and judges their output.
 
-    A context manager; every object owns one warm zygote process. Use it in the process that made it, by
-    one thread at a time (others wait).
+    A context manager; every object owns one warm zygote process, or as many as it has lanes. Use it in the
+    process that made it; threads may share it.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Sandbox:
         cache_size: int = 4096,
         killer_first: bool = False,
         shared: bool = False,
+        lanes: int = 1,
     ) -> None:
         """Start at `level` ("L4", "L3", "L2"), or at the strongest this host allows if None.
 
@@ -47,17 +49,19 @@ class Sandbox:
         shared: run programs that pass a purity gate on all their tests in one process, many times faster.
             Failures are run again alone, and so is a sample of what was accepted; the first difference
             found turns it off, is logged, and stands in `difference`.
-        Raises SandboxError if no allowed level works, ValueError for an unknown level.
+        lanes: how many programs may be under way at a time. They take turns on one core's worth of time:
+            another goes on while one sleeps or its output is compared.
+        Raises SandboxError if no allowed level works, ValueError for an unknown level or no lane.
         """
         if level is not None and level not in LEVELS:
             raise ValueError(f"sandbox level {level!r} is not one of {', '.join(LEVELS)}")
-        self._lock = threading.Lock()
+        if lanes < 1:
+            raise ValueError(f"sandbox lanes: {lanes} is less than 1")
         self._owner = os.getpid()
-        self._cache = VerdictCache(cache_size)
-        self._killers = KillerTests() if killer_first else None
-        self._runner: Runner | None = Runner(level, allow_unsafe, shared)
-        self.level: str = self._runner.level
+        self._memory = Memory(cache_size, killer_first)
+        self._lanes = Lanes(lanes, level, allow_unsafe, shared)
         self._shared = shared
+        self.level: str = self._lanes.level
         self.difference = ""
 
     def __enter__(self) -> Self:
@@ -72,75 +76,86 @@ class Sandbox:
         self.close()
 
     def close(self) -> None:
-        """End the zygote; nothing of it is left. Judging afterwards raises SandboxError."""
-        with self._lock:
-            if self._runner is not None and self._owner == os.getpid():
-                self._runner.close()
-            self._runner = None
+        """End the zygotes; nothing of them is left. Judging afterwards raises SandboxError."""
+        if self._owner == os.getpid():
+            self._lanes.close()
 
     def judge(
         self,
         program: str,
         tests: Sequence[Test],
-        limits: Limits = _DEFAULT_LIMITS,
+        limits: Limits = DEFAULT_LIMITS,
         checker: str | SpecialJudge = "tokens",
     ) -> Verdict:
         """Run `program` on `tests` until one fails.
 
         checker: a name in `checkers.CHECKERS`, or a special judge.
         Raises ValueError for no tests or an unknown checker, SandboxError if this object is closed or
-        belongs to another process. Never raises for anything a program does.
+        belongs to another process, or if the zygote died and no other can be started. Never raises for
+        anything a program does; one under which the sandbox failed twice is quarantined: from then on it
+        is SANDBOX_ERROR without being run.
         """
-        if not tests:
-            raise ValueError("judge: no tests, and a program is right on nothing")
-        if isinstance(checker, str) and checker not in CHECKERS:
-            raise ValueError(f"judge: checker {checker!r} is not one of {', '.join(CHECKERS)}")
-        with self._lock:
-            runner = self._usable_runner()
-            tests_digest = digest_tests(tests)
-            key = (digest_program(program), tests_digest, limits, checker)
-            verdict = self._cache.get(key)
-            if verdict is None:
-                killers = self._killers
-                order = killers.order(tests_digest, len(tests)) if killers else range(len(tests))
-                verdict = self._judge(runner, program, tests, limits, checker, order)
-                self._cache.put(key, verdict)
-                if killers:
-                    killers.learn(tests_digest, verdict)
-            return verdict
+        question = Question(program, tests, limits, checker)
+        return self._answer(question, _key(question))
 
-    def _judge(
+    def judge_many(self, questions: Iterable[Question]) -> list[Verdict]:
+        """Judge programs, as many at a time as there are lanes; verdicts in the order of the questions.
+
+        The same program with the same tests is judged once. Raises as `judge` does.
+        """
+        asked = [(_key(question), question) for question in questions]
+        different = dict(reversed(asked))  # the first of a name stands for the others
+        if len(different) == 1 or self._lanes.count == 1:
+            verdicts = {key: self._answer(different[key], key) for key in dict(asked)}
+        else:
+            with ThreadPoolExecutor(self._lanes.count) as threads:
+                keys = list(dict(asked))
+                answers = threads.map(lambda key: self._answer(different[key], key), keys)
+                verdicts = dict(zip(keys, answers, strict=True))
+        return [verdicts[key] for key, _ in asked]
+
+    def _answer(self, question: Question, key: Key) -> Verdict:
+        self._check_usable()
+        verdict = self._memory.recall(key, self.level)
+        if verdict is not None:
+            return verdict
+        order = self._memory.order(key, len(question.tests))
+        with self._lanes.borrowed() as runner:
+            judgement = Judgement(runner, question, order, self._shared)
+            verdict = judgement.judge()
+            if self._shared:
+                verdict = self._audited(judgement, verdict, runner, question, order)
+        self._memory.learn(key, verdict, judgement.is_poison)
+        return verdict
+
+    def _audited(
         self,
+        judgement: Judgement,
+        verdict: Verdict,
         runner: Runner,
-        program: str,
-        tests: Sequence[Test],
-        limits: Limits,
-        checker: str | SpecialJudge,
+        question: Question,
         order: Sequence[int],
     ) -> Verdict:
-        if not self._shared:
-            return Judgement(runner, limits, checker).judge(program, tests, order)
-        judgement = Judgement(runner, limits, checker, shared=True)
-        verdict = judgement.judge(program, tests, order)
+        """Judge a sample of what shared mode accepted once more, each test alone."""
         difference = judgement.difference
-        name = digest_program(program)
+        name = digest_program(question.program)
         if verdict.accepted and not difference and name[0] % _AUDIT_ONE_IN == 0:
-            alone = Judgement(runner, limits, checker).judge(program, tests, order)
+            alone = Judgement(runner, question, order).judge()
             if not alone.accepted:
-                difference = f"accepted together, alone {alone.status} on test {alone.failing_test}"
+                difference = f"accepted together; alone {alone.status} on test {alone.failing_test}"
                 verdict = alone
         if difference:
             self._shared, self.difference = False, f"program {name.hex()[:16]}: {difference}"
             _LOG.warning("sandbox: shared mode is off from here on: %s", self.difference)
         return verdict
 
-    def run(self, program: str, given: str, limits: Limits = _DEFAULT_LIMITS) -> Run:
+    def run(self, program: str, given: str, limits: Limits = DEFAULT_LIMITS) -> Run:
         """Run `program` once with `given` on standard input; say how it ended and what it printed.
 
         Raises SandboxError as `judge` does, and if the sandbox failed twice.
         """
-        with self._lock:
-            runner = self._usable_runner()
+        self._check_usable()
+        with self._lanes.borrowed() as runner:
             try:
                 code = runner.compile(program)
                 if isinstance(code, str):
@@ -153,15 +168,32 @@ class Sandbox:
             except ZygoteDied as death:
                 raise SandboxError(f"sandbox: failed twice on one program: {death}") from None
 
-    def process_count(self) -> int:
-        """How many processes this sandbox consists of just now: 2 (monitor, zygote) between judgements."""
-        return self._usable_runner().process_count()
+    @property
+    def quarantined(self) -> dict[str, str]:
+        """Programs that are not run any more, by the start of their digest: why."""
+        return self._memory.quarantined
 
-    def _usable_runner(self) -> Runner:
+    @property
+    def has_cgroup(self) -> bool:
+        """Whether a cgroup bounds memory and tasks, beside the limits of each process."""
+        return self._lanes.has_cgroup
+
+    def processes(self) -> list[int]:
+        """Ids of the processes this sandbox consists of just now.
+
+        Between judgements those are a monitor and a zygote for each lane that has been used.
+        """
+        self._check_usable()
+        return self._lanes.processes()
+
+    def _check_usable(self) -> None:
         if self._owner != os.getpid():
             raise SandboxError(
                 "sandbox: used in a process that did not make it; make one in each process"
             )
-        if self._runner is None:
-            raise SandboxError("sandbox: already closed; make a new one")
-        return self._runner
+        self._lanes.check_open()
+
+
+def _key(question: Question) -> Key:
+    program = question.name.encode() or digest_program(question.program)
+    return program, digest_tests(question.tests), question.limits, question.checker

@@ -9,6 +9,7 @@ from raymode.sandbox.client import ZygoteDied
 from raymode.sandbox.limits import Limits, Test
 from raymode.sandbox.memfile import encode
 from raymode.sandbox.protocol import MAX_TESTS
+from raymode.sandbox.question import Question
 from raymode.sandbox.runner import Runner
 from raymode.sandbox.runs import Run
 from raymode.sandbox.starts import Code, Started
@@ -30,32 +31,39 @@ class Judgement:
     """Judges one program; what it measured on the way ends up in the verdict."""
 
     def __init__(
-        self, runner: Runner, limits: Limits, checker: str | SpecialJudge, shared: bool = False
+        self, runner: Runner, question: Question, order: Sequence[int], shared: bool = False
     ) -> None:
-        """shared: let pure programs run on all tests in one process."""
+        """order: indices of the tests. shared: let a pure program run on all tests in one process."""
         self._runner = runner
-        self._limits = limits
-        self._checker = checker
-        self._shared = shared
+        self._program = question.program
+        self._tests = question.tests
+        self._order = order
+        self._limits = question.limits
+        self._checker = question.checker
+        self._together = shared and not isinstance(question.checker, SpecialJudge)
+        self.is_poison = False
+        """Whether the sandbox failed twice under this very program."""
         self.difference = ""
         """How the program behaved otherwise in shared mode than alone; empty if it did not."""
-        self._kill_at = _BORDERLINE * limits.cpu_s
+        self._kill_at = _BORDERLINE * question.limits.cpu_s
         self._started = time.monotonic()
         self._current: int | None = None
         self._cpu: list[float] = []
         self._rss_mb = 0.0
 
-    def judge(self, program: str, tests: Sequence[Test], order: Sequence[int]) -> Verdict:
-        """Run `program` on the tests in `order`; see `Sandbox.judge`."""
+    def judge(self) -> Verdict:
+        """Run the program on the tests until one fails; see `Sandbox.judge`."""
         try:
-            return self._judge(program, tests, order)
-        except (ZygoteDied, _NoDecision) as failure:
+            return self._judge()
+        except ZygoteDied as death:
+            self.is_poison = True
+            return self._verdict(Status.SANDBOX_ERROR, self._current, str(death))
+        except _NoDecision as failure:
             return self._verdict(Status.SANDBOX_ERROR, self._current, str(failure))
 
-    def _judge(self, program: str, tests: Sequence[Test], order: Sequence[int]) -> Verdict:
-        together = self._shared and not isinstance(self._checker, SpecialJudge)
-        self._tests, self._order, self._program = tests, order, program
-        started = self._start(0, MAX_TESTS if together else 1)
+    def _judge(self) -> Verdict:
+        first = self._order[0]
+        started = self._start(0, MAX_TESTS if self._together else 1)
         if isinstance(started.code, str):
             return self._verdict(Status.CE, None, started.code)
         code = started.code
@@ -63,10 +71,10 @@ class Judgement:
             if started.together:
                 return self._judge_together(code, started) or self._run_tests(code, 0)
             for run in started.runs:
-                self._current = order[0]
-                status, message = self._examine(code, tests[order[0]], run)
+                self._current = first
+                status, message = self._examine(code, self._tests[first], run)
                 if status is not Status.AC:
-                    return self._verdict(status, self._current, message)
+                    return self._verdict(status, first, message)
             return self._run_tests(code, len(started.runs))
         finally:
             code.close()

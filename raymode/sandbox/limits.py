@@ -41,6 +41,9 @@ class Limits:
         return max(MIN_WALL_S, WALL_PER_CPU * self.cpu_s)
 
 
+DEFAULT_LIMITS = Limits()
+
+
 @dataclass(frozen=True, slots=True)
 class Test:
     """What a program reads from standard input, and what it should print."""

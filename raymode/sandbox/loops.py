@@ -4,12 +4,12 @@ Both give the same verdicts; `KIND` says which one it is, and `python -m raymode
 """
 
 try:
-    from raymode.sandbox._forkloop import leaves_nothing, load_filter, serve, system_call
+    from raymode.sandbox._forkloop import leaves_nothing, load_filter, serve, stand_by, system_call
 except ImportError:
-    from raymode.sandbox.forkloop import leaves_nothing, load_filter, serve, system_call
+    from raymode.sandbox.forkloop import leaves_nothing, load_filter, serve, stand_by, system_call
 
     KIND = "Python"
 else:
     KIND = "C"
 
-__all__ = ["KIND", "leaves_nothing", "load_filter", "serve", "system_call"]
+__all__ = ["KIND", "leaves_nothing", "load_filter", "serve", "stand_by", "system_call"]

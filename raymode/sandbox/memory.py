@@ -1,6 +1,7 @@
-"""What a sandbox remembers between judgements: verdicts already given, and tests that fail programs."""
+"""What a sandbox remembers between judgements: verdicts, tests that fail programs, programs that break it."""
 
 import hashlib
+import threading
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
@@ -28,6 +29,46 @@ def digest_program(program: str) -> bytes:
     """A name for a program: the same whatever the line ends and the white space after its last line."""
     normalised = program.replace("\r\n", "\n").rstrip(" \t\n")
     return hashlib.sha256(normalised.encode("utf-8", "surrogatepass")).digest()
+
+
+class Memory:
+    """All that one sandbox remembers; threads may share it."""
+
+    def __init__(self, cache_size: int, killer_first: bool) -> None:
+        self._lock = threading.Lock()
+        self._verdicts = VerdictCache(cache_size)
+        self._killers = KillerTests() if killer_first else None
+        self._quarantine: dict[bytes, str] = {}
+
+    def recall(self, key: Key, level: str) -> Verdict | None:
+        """The verdict that needs no run: one given before, or that of a quarantined program."""
+        with self._lock:
+            why = self._quarantine.get(key[0])
+            if why is not None:
+                return Verdict(
+                    Status.SANDBOX_ERROR, None, 0.0, 0.0, 0.0, 0.0, f"quarantined: {why}", level, 0
+                )
+            return self._verdicts.get(key)
+
+    def order(self, key: Key, count: int) -> Sequence[int]:
+        """In which order to run `count` tests."""
+        with self._lock:
+            return self._killers.order(key[1], count) if self._killers else range(count)
+
+    def learn(self, key: Key, verdict: Verdict, is_poison: bool) -> None:
+        """Take note of a verdict. is_poison: the sandbox failed twice under this program."""
+        with self._lock:
+            self._verdicts.put(key, verdict)
+            if is_poison:
+                self._quarantine[key[0]] = verdict.message
+            if self._killers:
+                self._killers.learn(key[1], verdict)
+
+    @property
+    def quarantined(self) -> dict[str, str]:
+        """Programs not to be run again, by the start of their digest or name: why."""
+        with self._lock:
+            return {name.hex()[:16]: why for name, why in self._quarantine.items()}
 
 
 class VerdictCache:

@@ -6,6 +6,7 @@ The trusted side of the sandbox below the judge: it knows nothing of expected ou
 import os
 import platform
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
@@ -19,6 +20,7 @@ from raymode.sandbox.probes import PROBE_LIMITS, breaches, probe_code
 from raymode.sandbox.protocol import FLAG_SHARED, MAX_TESTS, RUN, START, Request
 from raymode.sandbox.runs import MIB, Run, explain
 from raymode.sandbox.starts import ChildKilled, Code, Started, checked, compile_once, start_once
+from raymode.sandbox.turn import Turn
 
 LEVELS = ("L4", "L3", "L2")
 UNSAFE = "unsafe"
@@ -35,10 +37,11 @@ T = TypeVar("T")
 class Runner:
     """Owns one zygote at isolation `level`."""
 
-    def __init__(self, level: str | None, allow_unsafe: bool, shared: bool) -> None:
+    def __init__(self, level: str | None, allow_unsafe: bool, shared: bool, turn: Turn) -> None:
         """See `Sandbox`. Raises SandboxError if no allowed level works here."""
         _check_machine()
         self._shared = shared
+        self._turn = turn
         self._inputs = InputFiles()
         self._asked = 0
         candidates = [level] if level else list(LEVELS)
@@ -59,7 +62,7 @@ class Runner:
 
     def _begin(self) -> Zygote:
         """Start a zygote at the level of this runner; it serves only if it holds."""
-        zygote = Zygote(find_interpreter(), self.level, self._shared)
+        zygote = Zygote(find_interpreter(), self.level, self._shared, self._turn)
         try:
             if self.level != UNSAFE:
                 _probe(zygote, self.level)
@@ -73,9 +76,14 @@ class Runner:
         self._zygote.close()
         self._inputs.close()
 
-    def process_count(self) -> int:
-        """How many processes the zygote consists of, its monitor included."""
-        return self._zygote.process_count()
+    @property
+    def has_cgroup(self) -> bool:
+        """Whether a cgroup bounds memory and tasks of the zygote's processes together."""
+        return self._zygote.has_cgroup
+
+    def processes(self) -> list[int]:
+        """Ids of the processes the zygote consists of: its monitor, itself, children."""
+        return self._zygote.processes()
 
     def start(self, program: str, given: Sequence[str], limits: Limits, kill_at: float) -> Started:
         """Compile `program` and run it with the first of `given` on standard input, in one confined child.
@@ -106,7 +114,8 @@ class Runner:
     ) -> Iterator[Run]:
         """Run `code` with each of `given` on standard input; yield the runs until one does not end well.
 
-        kill_at: CPU seconds at which a run is killed, limits.cpu_s if None. Raises ZygoteDied.
+        kill_at: CPU seconds at which a run is killed, limits.cpu_s if None. Raises ZygoteDied if the work failed
+        twice, SandboxError if there is no zygote any more.
         """
         done, deaths = 0, 0
         while done < len(given):
@@ -152,11 +161,18 @@ class Runner:
             self._replace_zygote()
 
     def _replace_zygote(self) -> None:
+        """Start another zygote; on a machine in trouble try for a while. Raises SandboxError."""
         self._zygote.close()
-        try:
-            self._zygote = self._begin()
-        except SandboxError as error:
-            raise ZygoteDied(str(error)) from None
+        for wait_s in (0.2, 1.0, 5.0, None):
+            try:
+                self._zygote = self._begin()
+                return
+            except SandboxError as error:
+                if wait_s is None:
+                    raise SandboxError(
+                        f"sandbox: the zygote died and no other could be started: {error}"
+                    ) from None
+                time.sleep(wait_s)
 
 
 def _encode_source(program: str) -> bytes | str:

@@ -15,12 +15,12 @@ import gc
 import importlib
 import marshal
 import os
-import signal
+import random
 import sys
 
 from raymode.sandbox import program
 from raymode.sandbox.enclosure import FIRST_KEPT, Enclosure, Setup, enter, shut_in
-from raymode.sandbox.loops import serve
+from raymode.sandbox.loops import serve, stand_by
 from raymode.sandbox.protocol import FAILED, READY
 from raymode.sandbox.words import words
 
@@ -43,14 +43,13 @@ ALL = words(
 )
 """Loaded beforehand at L2, where no file can be opened any more."""
 
-_SOCKET_NUMBER = 60  # out of the way of the descriptors children keep
+_SOCKET_NUMBER, _OWNER_NUMBER, _MAPS_NUMBER = 60, 61, 62  # out of the way of what children keep
 _LARGEST_SETUP = 1 << 20
 
 
 def main(descriptor: int) -> None:
     """Serve the judge at the other end of `descriptor` until it hangs up."""
-    os.dup2(descriptor, _SOCKET_NUMBER, inheritable=False)
-    os.close(descriptor)
+    _move(descriptor, _SOCKET_NUMBER)
     setup: Setup = marshal.loads(os.read(_SOCKET_NUMBER, _LARGEST_SETUP))
     shared: program.Shared | None = None
     if setup["shared"]:  # here, because no file of this package can be read once shut in
@@ -58,31 +57,28 @@ def main(descriptor: int) -> None:
 
         shared = start
     try:
+        # Opened while they can be seen from here.
+        _move(os.pidfd_open(setup["owner_pid"]), _OWNER_NUMBER)
+        _move(os.open("/proc/self/maps", os.O_RDONLY), _MAPS_NUMBER)
         zygote, enclosure = enter(setup)
         if zygote:
             os.close(_SOCKET_NUMBER)
-            os._exit(_monitor(setup["owner_pid"], zygote))
+            stand_by(_OWNER_NUMBER, os.pidfd_open(zygote), zygote, _MAPS_NUMBER)
+        os.close(_OWNER_NUMBER)
+        os.close(_MAPS_NUMBER)
         _prepare(setup, enclosure)
-    except (OSError, ImportError) as error:
+    except (OSError, ImportError) as error:  # this host does not allow the level
         os.write(_SOCKET_NUMBER, FAILED + f"{type(error).__name__}: {error}".encode())
         os._exit(1)
     _serve(setup, enclosure, shared)
 
 
-def _monitor(owner_pid: int, zygote: int) -> int:
-    """Wait for the owner or the zygote to end; leave nothing behind. Returns an exit code."""
-    import select  # here, so that zygotes do not carry it
-
-    poll = select.poll()
-    try:
-        poll.register(os.pidfd_open(owner_pid), select.POLLIN)
-        poll.register(os.pidfd_open(zygote), select.POLLIN)
-        poll.poll()
-    except ProcessLookupError:
-        pass  # the owner has ended already
-    os.kill(zygote, signal.SIGKILL)
-    os.waitpid(zygote, 0)
-    return 0
+def _move(descriptor: int, number: int) -> None:
+    if descriptor == number:
+        os.set_inheritable(descriptor, False)
+        return
+    os.dup2(descriptor, number, inheritable=False)
+    os.close(descriptor)
 
 
 def _prepare(setup: Setup, enclosure: Enclosure) -> None:
@@ -95,7 +91,7 @@ def _prepare(setup: Setup, enclosure: Enclosure) -> None:
         except ModuleNotFoundError:  # an interpreter built without it
             continue
     shut_in(enclosure, setup["base_filter"])
-    sys.modules["random"].seed(0)  # unseeded programs get the same verdict every time
+    random.seed(0)  # unseeded programs get the same verdict every time
     for name in ("exit", "quit"):
         setattr(builtins, name, _sitebuiltins.Quitter(name, "Ctrl-D (i.e. EOF)"))
     builtins.help = _sitebuiltins._Helper()

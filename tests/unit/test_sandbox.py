@@ -206,12 +206,6 @@ def test_killer_tests_come_first() -> None:
     assert [(v.failing_test, v.tests_run) for v in verdicts] == [(7, 8), (7, 1), (7, 1)]
 
 
-def zygote_processes(sandbox: Sandbox) -> list[int]:
-    assert sandbox._runner is not None
-    group = sandbox._runner._zygote._process.pid
-    return [int(p) for p in os.listdir("/proc") if p.isdigit() and _group(int(p)) == group]
-
-
 def _group(pid: int) -> int:
     try:
         return os.getpgid(pid)
@@ -223,15 +217,15 @@ def test_a_killed_zygote_is_replaced_and_its_work_done_again() -> None:
     slow = ADD + "import time\ntime.sleep(0.3)"
     with Sandbox() as sandbox:
         for victim in (0, -1):  # the monitor, then the zygote or a child of it
-            before = zygote_processes(sandbox)
+            before = sandbox.processes()
             timer = threading.Timer(
-                0.15, lambda v=victim: os.kill(zygote_processes(sandbox)[v], signal.SIGKILL)
+                0.15, lambda v=victim: os.kill(sandbox.processes()[v], signal.SIGKILL)
             )
             timer.start()
             verdict = sandbox.judge(slow + f"\n# {victim}", TESTS)
             timer.join()
             assert (verdict.status, verdict.tests_run) == (Status.AC, 3)
-            assert len(zygote_processes(sandbox)) == len(before) == 2
+            assert len(sandbox.processes()) == len(before) == 2
 
 
 def test_a_child_killed_twice_from_outside_is_a_sandbox_error(sandbox: Sandbox) -> None:
@@ -239,7 +233,7 @@ def test_a_child_killed_twice_from_outside_is_a_sandbox_error(sandbox: Sandbox) 
 
     def kill_children() -> None:
         while not stop.wait(0.02):
-            for pid in zygote_processes(sandbox)[2:]:
+            for pid in sandbox.processes()[2:]:
                 os.kill(pid, signal.SIGKILL)
 
     killer = threading.Thread(target=kill_children)
@@ -257,7 +251,7 @@ def test_close_leaves_nothing() -> None:
     descriptors = len(os.listdir("/proc/self/fd"))
     sandbox = Sandbox()
     sandbox.judge(ADD, TESTS)
-    processes = zygote_processes(sandbox)
+    processes = sandbox.processes()
     sandbox.close()
     sandbox.close()
     assert len(os.listdir("/proc/self/fd")) == descriptors
@@ -271,7 +265,7 @@ def test_a_killed_owner_leaves_nothing() -> None:
         "import sys, time\n"
         "from raymode.sandbox import Sandbox, Test\n"
         "s = Sandbox()\n"
-        "print(s._runner._zygote._process.pid, flush=True)\n"
+        "import os; print(os.getpgid(s.processes()[0]), flush=True)\n"
         "s.judge('import time; time.sleep(60)', [Test('', '')])\n"
     )
     owner = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
