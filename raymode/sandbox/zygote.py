@@ -66,11 +66,12 @@ def main(descriptor: int) -> None:
             stand_by(_OWNER_NUMBER, os.pidfd_open(zygote), zygote, _MAPS_NUMBER)
         os.close(_OWNER_NUMBER)
         os.close(_MAPS_NUMBER)
+        other_tasks = enclosure.other_tasks  # counted while there is a /proc
         _prepare(setup, enclosure)
     except (OSError, ImportError) as error:  # this host does not allow the level
         os.write(_SOCKET_NUMBER, FAILED + f"{type(error).__name__}: {error}".encode())
         os._exit(1)
-    _serve(setup, enclosure, shared)
+    _serve(setup, enclosure, other_tasks, shared)
 
 
 def _move(descriptor: int, number: int) -> None:
@@ -98,12 +99,14 @@ def _prepare(setup: Setup, enclosure: Enclosure) -> None:
     sys.argv = ["solution.py"]
 
 
-def _serve(setup: Setup, enclosure: Enclosure, shared: program.Shared | None) -> None:
+def _serve(
+    setup: Setup, enclosure: Enclosure, other_tasks: int, shared: program.Shared | None
+) -> None:
     """Fork children until the judge hangs up; in a child, do its work and end."""
     given = (
         _SOCKET_NUMBER,
         FIRST_KEPT + enclosure.kept,
-        enclosure.other_tasks,
+        other_tasks,
         bytearray(setup["child_filter"]),
         setup["own_pid"],
     )

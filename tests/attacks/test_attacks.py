@@ -1,11 +1,16 @@
 """No hostile program gets through, at any level."""
 
 import os
+import shutil
+import subprocess
+import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import raymode
 from raymode.sandbox import Limits, Sandbox, Status
 from raymode.sandbox.attacks import Attack, AttackResult, load_attacks, run_attacks
 from raymode.sandbox.runner import LEVELS
@@ -33,6 +38,46 @@ def test_given_attacks_are_contained(level: str) -> None:
             attack = replace(attack, inputs=tuple(f"{index}\n" for index in range(10)))
         attacks.append(attack)
     assert got_through(attacks, level) == {}
+
+
+@pytest.mark.parametrize(
+    "level",
+    [pytest.param("L4", marks=pytest.mark.slow), "L3", pytest.param("L2", marks=pytest.mark.slow)],
+)
+def test_own_attacks_are_contained_for_a_normal_user(level: str) -> None:
+    """Started by a user without any right: nobody's identity is changed, and limits count differently."""
+    user = 54321
+    if os.geteuid() != 0:
+        pytest.skip("started by a normal user already: the other tests are this one")
+    pythons = [sys.executable, "/usr/bin/python3", "/usr/local/bin/python3"]
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        copy = Path(name)
+        copy.chmod(0o755)
+        shutil.copytree(Path(raymode.__file__).parent, copy / "raymode")
+        shutil.copytree(OWN, copy / "attacks")
+        subprocess.run(["chmod", "-R", "a+rX", name], check=True)
+        environment = {"PYTHONPATH": name, "HOME": "/tmp", "PYTHONDONTWRITEBYTECODE": "1"}
+        python = next((p for p in pythons if _starts(p, user, environment)), None)
+        if python is None:
+            pytest.skip("no Python 3.11 or newer here that a normal user may start")
+        command = [python, "-m", "raymode.sandbox", "--attacks", "attacks", "--level", level]
+        done = subprocess.run(
+            command, cwd=name, env=environment, user=user, group=user, extra_groups=[],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1].endswith(" attacks, 0 got through")
+
+
+def _starts(python: str, user: int, environment: dict[str, str]) -> bool:
+    test = "import sys; sys.exit(sys.version_info < (3, 11))"
+    try:
+        return not subprocess.run(
+            [python, "-c", test], env=environment, user=user, group=user, extra_groups=[],
+            capture_output=True, check=False,
+        ).returncode  # fmt: skip
+    except OSError:  # not there, or in a folder that is not for everybody
+        return False
 
 
 def test_a_giant_source_is_refused_before_it_is_compiled() -> None:
