@@ -18,16 +18,17 @@ def answers(
     actors: int,
     method: str,
     pieces: Mapping[int, Any],
+    retries: int = 3,
 ) -> Iterator[tuple[int, Any]]:
     """Yield (number, result of `method` on the piece) as actors finish them; actors end with the iteration.
 
-    An actor that dies is started again by Ray with the same `arguments`, and its unanswered pieces are repeated. An
-    error of raymode's own that the method raises is raised here as it is; a constructor should raise none, for Ray
-    hides its cause.
+    An actor that dies is started again by Ray with the same `arguments`, and its unanswered pieces are repeated, each
+    `retries` times; then RaymodeError is raised. An error of raymode's own that the method raises is raised here as it
+    is; a constructor should raise none, for Ray hides its cause.
     """
     # "DEFAULT": not inside the placement group of a Tune trial, which holds next to nothing.
     remote: Any = ray.remote(actor_class).options(
-        max_restarts=-1, max_task_retries=3, scheduling_strategy="DEFAULT", **options
+        max_restarts=-1, max_task_retries=retries, scheduling_strategy="DEFAULT", **options
     )
     pool = [remote.remote(*arguments) for _ in range(min(actors, len(pieces)))]
     waiting = iter(pieces)
@@ -46,15 +47,21 @@ def answers(
             done, _ = ray.wait(list(asked), num_returns=1)
             number, actor = asked.pop(done[0])
             ask(actor)
-            yield number, _result(done[0])
+            yield number, _result(done[0], actor_class.__name__, retries)
     finally:
         for actor in pool:
             ray.kill(actor)
 
 
-def _result(reference: Any) -> Any:
+def _result(reference: Any, actor: str, retries: int) -> Any:
     try:
         return ray.get(reference)
+    except ray.exceptions.RayActorError as error:
+        *_, said = str(error).strip().splitlines()
+        raise own_error(error) or RaymodeError(
+            f"{actor}: gave no answer in {retries + 1} attempts ({said}); see what ends its process (memory?), then"
+            " give the same command again"
+        ) from error
     except ray.exceptions.RayError as error:
         raise own_error(error) or error from error
 

@@ -54,6 +54,16 @@ class SandboxConfig:
     allow_unsafe: bool = key(
         False, "run without kernel isolation if none works; every table then says so"
     )
+    packages: tuple[str, ...] = key(
+        (), "installed packages that programs may import, such as [numpy]; see docs/sandbox.md"
+    )
+    shared: bool = key(
+        False, "run pure programs on all their tests in one process; see docs/sandbox.md"
+    )
+    lanes: int = key(
+        2,
+        "programs under way at a time per actor; they take turns, so that one that sleeps holds up nobody",
+    )
 
 
 @dataclass(frozen=True, slots=True)

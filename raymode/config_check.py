@@ -1,5 +1,6 @@
 """Refuses configurations that cannot work, before Ray starts, naming the key."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,6 +29,7 @@ def check(config: Config) -> None:
     _one_of("eco.reduction", config.eco.reduction, ECO_REDUCTIONS)
     _one_of("sample.engine", config.sample.engine, ENGINES)
     _one_of("sandbox.level", config.sandbox.level, ("", "L4", "L3", "L2"))
+    _check_packages(config.sandbox.packages)
     _at_least(config)
     _check_embedded(config)
     _check_values(config)
@@ -66,6 +68,7 @@ def _at_least(config: Config) -> None:
     bounds: dict[str, float] = {
         "seed": 0, "embedded.families": 0, "embedded.problems_per_family": 1, "embedded.tests_per_problem": 10,
         "embedded.slow_every": 1, "embedded.heldout_families": 0, "sets.problems_per_part": 1, "sets.actors": 1,
+        "sandbox.lanes": 1,
         "model.vocabulary": 320, "model.width": 64, "model.layers": 1, "train.prompts": 0, "train.responses": 1,
         "train.minimum_responses": 0, "train.steps": 1, "train.responses_per_step": 1, "train.max_tokens": 8,
         "train.workers": 1, "train.checkpoint_every": 1, "train.max_failures": 0, "train.warmup_steps": 0, "train.seed": 0,
@@ -141,6 +144,17 @@ def _check_values(config: Config) -> None:
             )
     if not sweep.cost_prompt + sweep.cost_response > 0:
         raise ConfigError("sweep.cost_prompt, sweep.cost_response: one of them must be above 0")
+
+
+def _check_packages(packages: Sequence[str]) -> None:
+    """Check names; whether they are installed is for the machine to say where programs run."""
+    for name in packages:
+        if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", name):
+            raise ConfigError(
+                f"sandbox.packages: {name!r} is no name of a package; give names alone, such as [numpy,sympy]"
+            )
+    if len(set(packages)) < len(packages):
+        raise ConfigError("sandbox.packages: a name stands twice; give each once")
 
 
 def _whole_groups(name: str, responses: int, train: TrainConfig) -> None:

@@ -30,7 +30,7 @@ HOW = {
     "train": {"workers", "gpu", "checkpoint_every", "max_failures"},
     "sample": {"engines", "kv_cache_gb", "gpu_per_engine"},
     "score": {"actors"},
-    "sandbox": {"level"},
+    "sandbox": {"level", "shared", "lanes"},
 }
 PACKAGES = (
     "ray",

@@ -1,5 +1,6 @@
 """Verifying completions in sandbox actors, and scoring every problem."""
 
+import functools
 import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -13,16 +14,18 @@ from raymode.cluster import require
 from raymode.config import Config
 from raymode.measure.problem import score_problem
 from raymode.progress import Progress
-from raymode.sandbox import Sandbox
+from raymode.sandbox import Question, Status
 from raymode.sets.cluster import signature
 from raymode.sets.features import features
 from raymode.sets.normalize import Rejection, normalize
 from raymode.sets.select import is_accepted
 from raymode.sets.verify import open_sandbox, stable_message, tests_and_limits
 from raymode.store import Store
+from raymode.watch import WatchedSandbox, name_unjudged, start_watch
 
 PROBLEMS_PER_PIECE = 8
 ACCEPTED = "AC"
+RETRIES = 1000  # of a piece whose judge died; the watch gives up long before
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,27 +37,32 @@ class Asked:
 
 
 class JudgeActor:
-    """One sandbox in a process of its own, made when the first piece comes."""
+    """One watched sandbox in a process of its own."""
 
-    def __init__(self, config: Config) -> None:
-        self.config = config.sandbox
-        self.sandbox: Sandbox | None = None
+    def __init__(self, config: Config, watch: Any) -> None:
+        self.sandbox = WatchedSandbox(functools.partial(open_sandbox, config.sandbox), watch)
 
     def judge(self, piece: Sequence[Asked]) -> list[dict[str, tuple[str, str]]]:
         """Return for every problem of the piece: key -> (verdict, message)."""
-        if self.sandbox is None:
-            self.sandbox = open_sandbox(self.config)
-        return [_judge_problem(self.sandbox, asked) for asked in piece]
+        judged = []
+        for asked in piece:
+            with self.sandbox.problem(asked.problem["problem_id"]):
+                judged.append(_judge_problem(self.sandbox, asked))
+        return judged
 
 
-def _judge_problem(sandbox: Sandbox, asked: Asked) -> dict[str, tuple[str, str]]:
+def _judge_problem(sandbox: WatchedSandbox, asked: Asked) -> dict[str, tuple[str, str]]:
     problem = asked.problem
     tests, limits = tests_and_limits(problem)
-    judged = {}
-    for key, program in asked.programs.items():
-        verdict = sandbox.judge(program, tests, limits, problem["checker"])
-        judged[key] = (str(verdict.status), stable_message(verdict))
-    return judged
+    questions = [
+        Question(program, tests, limits, problem["checker"], name=key)
+        for key, program in asked.programs.items()
+    ]
+    verdicts = sandbox.judge_many(questions)
+    return {
+        key: (str(verdict.status), stable_message(verdict))
+        for key, verdict in zip(asked.programs, verdicts, strict=True)
+    }
 
 
 def judge_completions(
@@ -87,8 +95,9 @@ def judge_completions(
     if asked:
         actors = min(config.score.actors, len(asked))
         require(actors, 0, f"score.actors={config.score.actors}")
+    watch = start_watch() if asked else None
     for number, verdicts in answers(
-        JudgeActor, (config,), {"num_cpus": 1}, config.score.actors, "judge", asked
+        JudgeActor, (config, watch), {"num_cpus": 1}, config.score.actors, "judge", asked, RETRIES
     ):
         rows = [
             _row(completion, judged)
@@ -98,7 +107,18 @@ def judge_completions(
         store.write_rows(_part(number), "judged", rows)
         progress.advance(len(pieces[number]))
     progress.close()
-    return store.rows("judged") if names else []
+    rows = store.rows("judged") if names else []
+    if asked:
+        name_unjudged(f"score {config.label}", "judged", _not_judged(rows))
+    return rows
+
+
+def _not_judged(judged: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [
+        f"problem {row['problem_id']!r}, completion {row['index']}"
+        for row in judged
+        if row["verdict"] == Status.SANDBOX_ERROR
+    ]
 
 
 def score_table(

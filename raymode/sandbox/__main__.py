@@ -12,11 +12,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from raymode.errors import RaymodeError
-from raymode.sandbox import Limits, Sandbox, Status, Test
+from raymode.sandbox import Limits, Sandbox, Status, Test, loops
 from raymode.sandbox.attacks import load_attacks, run_attacks
 from raymode.sandbox.checkers import CHECKERS
 from raymode.sandbox.probes import ATTEMPTS, LAYERS, LIMIT_PROBES
 from raymode.sandbox.runner import LEVELS
+
+_CGROUP = "a cgroup (v2) bounds memory and tasks"
+_NO_CGROUP = "not bounded: no cgroup v2 with the memory and pids controllers that may be divided here (or not at L4)"
+_LOOPS = {
+    "C": "C",
+    "Python": "Python; it is faster in C: have a C compiler and Python's headers (python3-dev) and install raymode again",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -97,6 +104,8 @@ def _selftest(level: str | None) -> int:
         )
         for layer in LAYERS[sandbox.level]:
             print(f"  {layer}")
+        print(f"  all of it together: {_CGROUP if sandbox.has_cgroup else _NO_CGROUP}")
+        print(f"fork loop in {_LOOPS[loops.KIND]}")
         for attempt in ATTEMPTS:
             print(f"  refused: {attempt}")
         failures = 0

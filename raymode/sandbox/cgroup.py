@@ -5,8 +5,8 @@ here the kernel counts. Sources: the kernel's Documentation/admin-guide/cgroup-v
 systemd's CGROUP_DELEGATION for who may make cgroups where.
 
 A cgroup that holds processes cannot hand memory to children, so a leaf lies in one of two places:
-beside the owner's cgroup, where somebody prepared their common parent; or inside the owner's cgroup, where
-the owner, if alone in it, first moves to a child of it, its home, and returns with the last leaf.
+beside the owner's cgroup, where somebody prepared their common parent; or inside it, where the owner, if
+alone there, first moves to a child of it, its home, and returns with the last leaf.
 """
 
 import contextlib
@@ -17,29 +17,24 @@ import signal
 import subprocess
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-_CONTROLLERS = ("memory", "pids")
+_CONTROLLERS = {"memory", "pids"}
 _OWN_MEMORY = 64 << 20  # of zygote and monitor, with room for what the kernel keeps for all of them
 _OWN_TASKS = 2  # zygote and monitor
-_HOME = "home"
 _NAME = re.compile(r"raymode-(\d+)-(?:[0-9a-f]{8}|home)")
 _UNITS = (".service", ".scope")
-_CAPS = {"memory.max": "max", "memory.high": "max", "pids.max": "max", "cpu.max": "max 100000"}
-_CLOSE_S = 5.0
-_ANSWER_S = 5.0
+_FREE = {"memory.max": "max", "memory.high": "max", "pids.max": "max", "cpu.max": "max 100000"}
+_WAIT_S = 5.0  # for processes to end, for systemd to answer
 _changing = threading.Lock()  # two sandboxes of one process must not move it at the same time
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where this process is in the cgroup v2 hierarchy it sees."""
+class Place(NamedTuple):
+    """Where the hierarchy is mounted, and this process's cgroup, the same folder or one below it."""
 
     top: Path
-    """Where the hierarchy is mounted."""
     own: Path
-    """The folder of this process's cgroup, `top` or below it."""
 
 
 class Cgroup:
@@ -53,20 +48,16 @@ class Cgroup:
 
     @classmethod
     def make(cls) -> "Cgroup | None":
-        """Make an empty leaf; None where this process may make none with the memory and pids controllers."""
+        """Make an empty leaf; None where this process may make none with the memory and pids controllers.
+
+        To be called before this process starts others: a home is only moved to by a process that is alone.
+        """
         try:
             with _changing:
                 folder = _new_leaf()
         except OSError:
             return None
-        if folder is None:
-            return None
-        cgroup = cls(folder)
-        files = (folder / name for name in ("cgroup.procs", "memory.max", "pids.max"))
-        if all(os.access(file, os.W_OK) for file in files):
-            return cgroup
-        cgroup.close()
-        return None
+        return None if folder is None else cls(folder)
 
     def add(self, pid: int) -> None:
         """Move a process in; what it forks from now on follows, what it has charged so far does not.
@@ -96,8 +87,8 @@ class Cgroup:
         The kernel's count of kills includes those for want of memory in the machine or a cgroup above;
         a kill counts here if the cgroup's own limit was met since the last call.
         """
-        events = _counts(self.folder / "memory.events")
-        met, killed = events["oom"], events["oom_kill"]
+        counts = dict(line.split() for line in _read(self.folder / "memory.events").splitlines())
+        met, killed = int(counts["oom"]), int(counts["oom_kill"])
         if met > self._seen[0]:
             self._kills += killed - self._seen[1]
         self._seen = (met, killed)
@@ -120,16 +111,13 @@ def find_place(mountinfo: str, own: str) -> Place | None:
         return None
     for line in reversed(mountinfo.splitlines()):  # later mounts cover earlier ones
         fields, _, source = line.partition(" - ")
-        root, top = (_unescaped(field) for field in fields.split(" ")[3:5])
+        escaped = fields.split(" ")[3:5]
+        root, top = (re.sub(r"\\(\d{3})", lambda m: chr(int(m[1], 8)), each) for each in escaped)
         # ".." is how the kernel shows what lies above the namespace.
         if source.startswith("cgroup2 ") and ".." not in f"{root}{path}".split("/"):
             with contextlib.suppress(ValueError):
                 return Place(Path(top), Path(top) / Path(path).relative_to(root))
     return None
-
-
-def _unescaped(field: str) -> str:
-    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)
 
 
 def _own_place() -> Place | None:
@@ -138,8 +126,7 @@ def _own_place() -> Place | None:
 
 def _new_leaf() -> Path | None:
     place = _own_place()
-    parent = _prepared_parent(place) if place else None
-    if parent is None:
+    if place is None or (parent := _prepared_parent(place)) is None:
         return None
     _remove_abandoned(parent)
     folder = parent / _name(os.urandom(4).hex())
@@ -163,9 +150,8 @@ def _prepared_parent(place: Place) -> Path | None:
 def _may_lie_beside(place: Place) -> bool:
     """Whether the parent is ours and hands out memory and pids, and no limit is escaped there."""
     parent = place.own.parent
-    handed_out = _read(parent / "cgroup.subtree_control").split()
     return (
-        set(_CONTROLLERS) <= set(handed_out)
+        _CONTROLLERS <= set(_read(parent / "cgroup.subtree_control").split())
         and not place.own.name.endswith(_UNITS)
         and not _is_limited(place.own)
         and _writable(parent)
@@ -199,7 +185,7 @@ def _is_delegated(unit: Path) -> bool:
     try:
         answer = subprocess.run(
             ["systemctl", "--user", "show", "--property=Delegate", "--value", "--", unit.name],
-            capture_output=True, timeout=_ANSWER_S, check=False,
+            capture_output=True, timeout=_WAIT_S, check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):
         return False
@@ -207,19 +193,15 @@ def _is_delegated(unit: Path) -> bool:
 
 
 def _is_marked(folder: Path) -> bool:
-    for name in ("user.delegate", "trusted.delegate"):  # the second for older systemd, seen by root
-        with contextlib.suppress(OSError):
-            if os.getxattr(folder, name) == b"1":
-                return True
-    return False
+    try:  # the second for older versions of systemd; only root sees it
+        return not {"user.delegate", "trusted.delegate"}.isdisjoint(os.listxattr(folder))
+    except OSError:
+        return False
 
 
 def _is_limited(folder: Path) -> bool:
-    for name, free in _CAPS.items():
-        with contextlib.suppress(FileNotFoundError):
-            if _read(folder / name).strip() != free:
-                return True
-    return False
+    caps = ((folder / name, free) for name, free in _FREE.items())
+    return any(file.exists() and _read(file).strip() != free for file, free in caps)
 
 
 def _writable(folder: Path) -> bool:
@@ -230,40 +212,38 @@ def _writable(folder: Path) -> bool:
 
 def _enable(own: Path) -> bool:
     """Hand memory and pids to children of `own`, if need be by moving this process into one."""
-    if not set(_CONTROLLERS) <= set(_read(own / "cgroup.controllers").split()):
+    if not _CONTROLLERS <= set(_read(own / "cgroup.controllers").split()):
         return False
-    enable = " ".join(f"+{name}" for name in _CONTROLLERS)
     try:
-        _write(own / "cgroup.subtree_control", enable)
+        _write(own / "cgroup.subtree_control", "+memory +pids")
         return True
     except OSError:  # EBUSY: there are processes in it
         if _processes(own) != [os.getpid()]:
             return False
-    home = own / _name(_HOME)
+    home = own / _name("home")
     home.mkdir()
     try:
         _write(home / "cgroup.procs", "0")
-        _write(own / "cgroup.subtree_control", enable)
+        _write(own / "cgroup.subtree_control", "+memory +pids")
     except OSError:
         _leave(home)
         raise
     return True
 
 
-def _return_home() -> None:
-    """Undo `_enable` if this process moved, all leaves are gone and nobody else lives in its home."""
-    place = _own_place()
-    if place is None or place.own.name != _name(_HOME) or _processes(place.own) != [os.getpid()]:
-        return
-    if [child for child in place.own.parent.iterdir() if child.is_dir()] == [place.own]:
-        disable = " ".join(f"-{name}" for name in _CONTROLLERS)
-        _write(place.own.parent / "cgroup.subtree_control", disable)
-        _leave(place.own)
-
-
 def _leave(home: Path) -> None:
     _write(home.parent / "cgroup.procs", "0")
     home.rmdir()
+
+
+def _return_home() -> None:
+    """Undo `_enable` if this process moved, all leaves are gone and nobody else lives in its home."""
+    place = _own_place()
+    if place is None or place.own.name != _name("home") or _processes(place.own) != [os.getpid()]:
+        return
+    if [child for child in place.own.parent.iterdir() if child.is_dir()] == [place.own]:
+        _write(place.own.parent / "cgroup.subtree_control", "-memory -pids")
+        _leave(place.own)
 
 
 def _remove_abandoned(parent: Path) -> None:
@@ -277,7 +257,7 @@ def _remove_abandoned(parent: Path) -> None:
 
 def _empty(folder: Path) -> None:
     """Kill every process in a cgroup and wait until none is left. Raises TimeoutError."""
-    deadline = time.monotonic() + _CLOSE_S
+    deadline = time.monotonic() + _WAIT_S
     with open(folder / "cgroup.events") as events:
         changed = select.poll()
         changed.register(events, select.POLLPRI)
@@ -304,10 +284,6 @@ def _name(suffix: str) -> str:
 
 def _processes(folder: Path) -> list[int]:
     return [int(line) for line in _read(folder / "cgroup.procs").split()]
-
-
-def _counts(file: Path) -> dict[str, int]:
-    return {name: int(count) for name, count in map(str.split, _read(file).splitlines())}
 
 
 def _read(file: str | Path) -> str:

@@ -10,14 +10,16 @@ import struct
 import subprocess
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from raymode.errors import SandboxError
 from raymode.sandbox import loops
 from raymode.sandbox.cgroup import Cgroup
 from raymode.sandbox.interpreter import Interpreter
+from raymode.sandbox.packages import PackageError, Packages
 from raymode.sandbox.protocol import (
     FAILED,
+    NOT_LOADED,
     OUTCOME,
     READY,
     REQUEST,
@@ -64,14 +66,31 @@ def _usage(child: int) -> tuple[int, float]:
     return int(fields[21]) * _PAGE, (int(fields[11]) + int(fields[12])) / _TICKS
 
 
+class Dialogue(Protocol):
+    """Somebody who talks with a child over a socket of their own."""
+
+    socket: socket.socket
+
+    def is_expected(self) -> bool:
+        """Whether a message is to be answered as soon as it comes."""
+
+    def take(self) -> bool:
+        """Take one message and answer it; False if there is none."""
+
+
 class ZygoteDied(Exception):
     """The zygote ended or fell silent; the work it had is to be done again."""
 
 
 class Zygote:
-    """One warm interpreter at isolation `level`. Raises SandboxError if it cannot shut itself in."""
+    """One warm interpreter at isolation `level`.
 
-    def __init__(self, interpreter: Interpreter, level: str, shared: bool, turn: Turn) -> None:
+    Raises SandboxError if it cannot shut itself in, PackageError if it cannot load `packages`.
+    """
+
+    def __init__(
+        self, interpreter: Interpreter, level: str, shared: bool, packages: Packages, turn: Turn
+    ) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         errors = os.memfd_create("zygote-errors")
         folder = os.path.dirname(os.path.abspath(__file__))
@@ -89,7 +108,8 @@ class Zygote:
         try:
             if self._cgroup:
                 self._cgroup.add(self._process.pid)  # it waits for its setup; its children follow
-            self._start(interpreter.setup(level, os.getpid(), shared), errors)
+            allowed = packages.setup(interpreter.library_folder) if packages.files else {}
+            self._start(interpreter.setup(level, os.getpid(), shared, allowed), errors)
         except BaseException:
             self.close()
             raise
@@ -102,17 +122,31 @@ class Zygote:
         try:
             answer, _ = self._receive(time.monotonic() + _START_S)
         except ZygoteDied as death:
-            reason = os.pread(errors, 4000, 0).decode(errors="replace").strip().splitlines()
-            raise SandboxError(f"{level}: {reason[-1] if reason else death}") from None
+            said = os.pread(errors, 4000, 0).decode(errors="replace").strip().splitlines()
+            if said:
+                raise SandboxError(f"{level}: {said[-1]}") from None
+            raise ZygoteDied(f"while starting: {death}") from None
         if answer.startswith(FAILED):
             raise SandboxError(f"{level}: {answer.removeprefix(FAILED).decode(errors='replace')}")
+        if answer.startswith(NOT_LOADED):
+            why = answer.removeprefix(NOT_LOADED).decode(errors="replace").splitlines()[0]
+            raise PackageError(
+                f"sandbox.packages: loads outside the sandbox, but not inside at {level}: {why}; its files "
+                "must be readable by every user and lie in one folder, without links to others"
+            )
         if answer != READY:
             raise SandboxError(f"{level}: the zygote answered {answer[:40]!r}")
 
-    def ask(self, request: Request, descriptors: Sequence[int], memory: int) -> list[Outcome]:
+    def ask(
+        self,
+        request: Request,
+        descriptors: Sequence[int],
+        memory: int,
+        dialogue: Dialogue | None = None,
+    ) -> list[Outcome]:
         """Have `request` done; return how its children ended, up to one that failed. Raises ZygoteDied.
 
-        memory: bytes resident at which a child that runs for long is killed.
+        memory: bytes resident at which a child that runs for long is killed. dialogue: with the child, meanwhile.
         """
         if self._cgroup:
             # What the children write to files in memory is theirs too, and stays until it has been read.
@@ -123,18 +157,21 @@ class Zygote:
                 socket.send_fds(self._connection, [REQUEST.pack(*request)], list(descriptors))
             except OSError as error:
                 raise ZygoteDied(str(error)) from None
-            return self._receive_outcomes(request, memory, holding)
+            return self._receive_outcomes(request, memory, holding, dialogue)
 
-    def _receive_outcomes(self, request: Request, memory: int, holding: Holding) -> list[Outcome]:
+    def _receive_outcomes(
+        self, request: Request, memory: int, holding: Holding, dialogue: Dialogue | None
+    ) -> list[Outcome]:
         """Wait for the children of the request to end, watching those that run for long."""
         over = False
         while True:
             deadline = time.monotonic() + request.wall_s + _GRACE_S
+            self._converse(dialogue, deadline - time.monotonic())
             answer, attached = self._receive(deadline)
             if answer != STILL_RUNNING:
                 break
             try:
-                over |= self._watch(attached[0], memory, deadline, holding)
+                over |= self._watch(attached[0], memory, deadline, holding, dialogue)
             finally:
                 os.close(attached[0])
         try:
@@ -153,14 +190,28 @@ class Zygote:
         before, self._oom_kills = self._oom_kills, self._cgroup.oom_kills()
         return self._oom_kills > before
 
-    def _watch(self, child: int, limit: int, deadline: float, holding: Holding) -> bool:
+    def _converse(self, dialogue: Dialogue | None, wait_s: float) -> bool:
+        """Wait for the zygote's answer and keep up the dialogue meanwhile; False if there is no answer yet."""
+        poll = select.poll()
+        poll.register(self._connection, select.POLLIN)
+        if dialogue and dialogue.is_expected():
+            poll.register(dialogue.socket, select.POLLIN)
+        deadline = time.monotonic() + wait_s
+        while events := poll.poll(max(0.0, 1000 * (deadline - time.monotonic()))):
+            if any(descriptor == self._connection.fileno() for descriptor, _ in events):
+                return True
+            if dialogue and not (dialogue.take() and dialogue.is_expected()):
+                poll.unregister(dialogue.socket)
+        return False
+
+    def _watch(
+        self, child: int, limit: int, deadline: float, holding: Holding, dialogue: Dialogue | None
+    ) -> bool:
         """Kill the child behind the pidfd if it holds more than `limit` bytes; False once it ended by itself.
 
         The zygote cannot: it has no /proc. Looks the more often the nearer the child is to its limit, and
         gives the turn back while the child sleeps.
         """
-        poll = select.poll()
-        poll.register(self._connection, select.POLLIN)
         busy_at, used_s = time.monotonic(), 0.0
         while time.monotonic() < deadline:
             resident, used_now_s = _usage(child)
@@ -173,13 +224,13 @@ class Zygote:
             elif time.monotonic() - busy_at > _ASLEEP_S:
                 holding.give_back()
             soonest_s = (limit - resident) / _FASTEST_GROWTH
-            if poll.poll(1000 * min(max(soonest_s, _WATCH_S[0]), _WATCH_S[1])):
+            if self._converse(dialogue, min(max(soonest_s, _WATCH_S[0]), _WATCH_S[1])):
                 break
         return False
 
     def _receive(self, deadline: float) -> tuple[bytes, list[int]]:
-        self._connection.settimeout(max(0.001, deadline - time.monotonic()))
         try:
+            self._connection.settimeout(max(0.001, deadline - time.monotonic()))
             answer, attached, _, _ = socket.recv_fds(self._connection, 4096, 1)
         except OSError as error:
             raise ZygoteDied(f"no answer: {error}") from None

@@ -36,6 +36,12 @@ class Enclosure:
         """Open descriptor -> Landlock rights."""
         self.kept = 0
         """Descriptors FIRST_KEPT, ... that children keep: trees only reachable through them."""
+        self.moved: dict[str, str] = {}
+        """Real path -> where a program finds it, of the trees that are not in their place."""
+
+    def place(self, path: str) -> str:
+        """Where a program finds what has the real path `path`."""
+        return _moved(path, self.moved)
 
     @property
     def other_tasks(self) -> int:
@@ -65,7 +71,7 @@ def enter(setup: Setup) -> tuple[int, Enclosure]:
     if zygote:
         return zygote, enclosure
     if setup["level"] == "L4":
-        _enter_private_root(setup)
+        _enter_private_root(setup, enclosure)
         if mounts_as_root:
             isolation.leave_root(user)
     elif setup["level"] != "unsafe":
@@ -74,12 +80,14 @@ def enter(setup: Setup) -> tuple[int, Enclosure]:
     return 0, enclosure
 
 
-def _enter_private_root(setup: Setup) -> None:
+def _enter_private_root(setup: Setup, enclosure: Enclosure) -> None:
+    packages = setup["packages"].get("files", {})
     moved = setup["trees"] | setup["libraries"]
     isolation.build_root(
-        {inside: real for real, inside in moved.items()},
+        {inside: real for real, inside in (moved | packages).items()},
         [_moved(p, moved) for p in setup["hidden"]],
     )
+    enclosure.moved = packages | setup["trees"]
     _relocate(setup["trees"])
 
 
@@ -87,7 +95,13 @@ def _enter_host_root(setup: Setup, enclosure: Enclosure, user: int | None) -> No
     """Open what may be read, then leave root if we have it."""
     os.chdir("/")
     trees = {tree: _open(tree) for tree in setup["trees"]}
+    packages = setup["packages"].get("files", {})
+    # Opened, not made readable: where the packages are installed, and others are too.
+    folders = {folder: _open(folder) for folder in {os.path.dirname(path) for path in packages}}
     if setup["level"] == "L3":
+        for path in packages:
+            rights = READ_FILE | READ_FOLDER if os.path.isdir(path) else READ_FILE
+            enclosure.readable[_open(path)] = rights
         for tree, descriptor in trees.items():
             # Names of the whole tree may be listed (importing needs it), contents of `hidden` not read.
             enclosure.readable[descriptor] = READ_FOLDER
@@ -98,8 +112,11 @@ def _enter_host_root(setup: Setup, enclosure: Enclosure, user: int | None) -> No
         enclosure.readable |= {_open(path): READ_FILE for path in setup["libraries"]}
     if user is not None:
         isolation.become(user)
-        if not all(os.access(tree, os.R_OK) for tree in trees):
-            _keep(enclosure, trees)
+        if not all(os.access(path, os.R_OK) for path in (*trees, *packages)):
+            _keep(enclosure, trees | folders)
+            return
+    for descriptor in folders.values():
+        os.close(descriptor)
 
 
 def _keep(enclosure: Enclosure, trees: dict[str, int]) -> None:
@@ -110,6 +127,7 @@ def _keep(enclosure: Enclosure, trees: dict[str, int]) -> None:
             os.dup2(descriptor, number)
         moved[tree] = f"/proc/self/fd/{number}"
     enclosure.kept = len(moved)
+    enclosure.moved = moved
     _relocate(moved)
 
 

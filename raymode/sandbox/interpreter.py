@@ -16,24 +16,32 @@ from typing import Any
 from raymode.errors import SandboxError
 from raymode.sandbox import seccomp
 
-# Loads every extension module of the standard library and lists the shared objects that came with them.
-_PROBE = """
+LIST_LIBRARIES = """
 import ctypes, json, os, sys
+class Info(ctypes.Structure):
+    _fields_ = [("address", ctypes.c_void_p), ("name", ctypes.c_char_p)]
+def libraries():
+    names = set()
+    def visit(info, size, data):
+        names.add(info.contents.name.decode())
+        return 0
+    kind = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(Info), ctypes.c_size_t, ctypes.c_void_p)
+    ctypes.CDLL(None).dl_iterate_phdr(kind(visit), None)
+    return sorted(names)
+"""
+"""Begins a program: `libraries()` lists the shared objects it has loaded."""
+# Loads every extension module of the standard library and lists the shared objects that came with them.
+_PROBE = (
+    LIST_LIBRARIES
+    + """
 for folder in [p for p in sys.path if p.endswith("lib-dynload")]:
     for name in sorted(os.listdir(folder)):
         if name.endswith(".so") and not name.startswith(("_test", "xx", "_tkinter")):
             try: ctypes.CDLL(os.path.join(folder, name))
             except OSError: pass
-class Info(ctypes.Structure):
-    _fields_ = [("address", ctypes.c_void_p), ("name", ctypes.c_char_p)]
-names = set()
-def visit(info, size, data):
-    names.add(info.contents.name.decode())
-    return 0
-kind = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(Info), ctypes.c_size_t, ctypes.c_void_p)
-ctypes.CDLL(None).dl_iterate_phdr(kind(visit), None)
-print(json.dumps({"path": sys.path, "libraries": sorted(names)}))
+print(json.dumps({"path": sys.path, "libraries": libraries()}))
 """
+)
 _THIRD_PARTY = ("site-packages", "dist-packages")
 
 
@@ -65,13 +73,16 @@ class Interpreter:
                 )
         raise ValueError(f"{path} is not in the interpreter's library")
 
-    def setup(self, level: str, owner_pid: int, shared: bool) -> dict[str, Any]:
+    def setup(
+        self, level: str, owner_pid: int, shared: bool, packages: dict[str, Any]
+    ) -> dict[str, Any]:
         """What a zygote of this interpreter needs to know before it shuts itself in; paths are absolute.
 
         trees, libraries: what a program may read or load -> where it lies in the private root of L4.
         hidden: directories inside the trees that it may not read. owner_pid: the process whose end is the
-        zygote's end. shared: whether programs may run on all their tests in one process. base_filter,
-        child_filter, own_pid: see `seccomp`; empty at level "unsafe".
+        zygote's end. shared: whether programs may run on all their tests in one process. packages: see
+        `Packages.setup`, {} for none. base_filter, child_filter, own_pid: see `seccomp`; empty at level
+        "unsafe".
         """
         instructions, own_pid = seccomp.program_filter()
         safe = level != "unsafe"
@@ -80,11 +91,13 @@ class Interpreter:
             "owner_pid": owner_pid,
             "trees": {tree: self.inside(tree) for tree in self.trees},
             "hidden": list(self.hidden),
-            "libraries": {file: f"{self.library_folder}/{name}" for name, file in self.libraries},
+            "libraries": {file: f"{self.library_folder}/{name}" for name, file in self.libraries}
+            | packages.get("libraries", {}),
             "base_filter": b"".join(seccomp.base_filter(may_open=level != "L2")) if safe else b"",
             "child_filter": b"".join(instructions) if safe else b"",
             "own_pid": own_pid,
             "shared": shared,
+            "packages": packages,
         }
 
 

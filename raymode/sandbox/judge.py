@@ -14,8 +14,9 @@ from raymode.sandbox.judgement import Judgement
 from raymode.sandbox.lanes import Lanes
 from raymode.sandbox.limits import DEFAULT_LIMITS, Limits, Test
 from raymode.sandbox.memory import Key, Memory, digest_program, digest_tests
+from raymode.sandbox.packages import NO_PACKAGES
 from raymode.sandbox.question import Question
-from raymode.sandbox.runner import LEVELS, Runner
+from raymode.sandbox.runner import LEVELS, Runner, check_machine
 from raymode.sandbox.runs import Run
 from raymode.sandbox.verdict import Status, Verdict
 
@@ -39,6 +40,7 @@ class Sandbox:
         killer_first: bool = False,
         shared: bool = False,
         lanes: int = 1,
+        packages: Sequence[str] = (),
     ) -> None:
         """Start at `level` ("L4", "L3", "L2"), or at the strongest this host allows if None.
 
@@ -51,7 +53,10 @@ class Sandbox:
             found turns it off, is logged, and stands in `difference`.
         lanes: how many programs may be under way at a time. They take turns on one core's worth of time:
             another goes on while one sleeps or its output is compared.
-        Raises SandboxError if no allowed level works, ValueError for an unknown level or no lane.
+        packages: names of installed distributions ("numpy") that programs may import, with those they require.
+            Their files become readable and they are loaded before any program runs.
+        Raises SandboxError if no allowed level works or a package cannot be loaded, ValueError for an unknown
+        level or no lane.
         """
         if level is not None and level not in LEVELS:
             raise ValueError(f"sandbox level {level!r} is not one of {', '.join(LEVELS)}")
@@ -59,7 +64,15 @@ class Sandbox:
             raise ValueError(f"sandbox lanes: {lanes} is less than 1")
         self._owner = os.getpid()
         self._memory = Memory(cache_size, killer_first)
-        self._lanes = Lanes(lanes, level, allow_unsafe, shared)
+        check_machine()
+        allowed = NO_PACKAGES
+        if (
+            packages
+        ):  # not imported otherwise: what reads the metadata of packages takes long to load
+            from raymode.sandbox.distributions import find_packages
+
+            allowed = find_packages(tuple(packages))
+        self._lanes = Lanes(lanes, level, allow_unsafe, shared, allowed)
         self._shared = shared
         self.level: str = self._lanes.level
         self.difference = ""
@@ -195,5 +208,5 @@ class Sandbox:
 
 
 def _key(question: Question) -> Key:
-    program = question.name.encode() or digest_program(question.program)
+    program = question.name or digest_program(question.program).hex()
     return program, digest_tests(question.tests), question.limits, question.checker

@@ -82,7 +82,14 @@ class Judgement:
     def _start(self, done: int, most: int) -> Started:
         batch = self._order[done : done + most]
         given = [self._tests[i].input for i in batch]
-        return self._runner.start(self._program, given, self._limits, self._kill_at)
+        first = self._tests[batch[0]]
+        return self._runner.start(
+            self._program,
+            given,
+            self._limits,
+            self._kill_at,
+            passes=lambda output: not self._compare(first, output),
+        )
 
     def _judge_together(self, code: Code, started: Started) -> Verdict | None:
         """Look at runs that shared a process; None if they decide nothing, and each test is to be run alone.
@@ -95,10 +102,13 @@ class Judgement:
             batch = self._order[done : done + MAX_TESTS]
             for index, run in zip(batch, started.runs, strict=False):
                 self._current = index
-                if not run.ended_well or self._compare(self._tests[index], run.output):
+                difference = run.ended_well and self._compare(self._tests[index], run.output)
+                if not run.ended_well or (difference and index != batch[0]):
                     return self._confirm(code, index)
                 self._cpu.append(run.cpu_s)
                 self._rss_mb = max(self._rss_mb, run.max_rss_mb)
+                if difference:  # the first run of a process is like any alone
+                    return self._verdict(Status.WA, index, difference)
             if len(started.runs) < len(batch):
                 self._cpu.clear()
                 return None

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 
 from raymode.errors import SandboxError
+from raymode.sandbox.packages import Packages
 from raymode.sandbox.runner import Runner
 from raymode.sandbox.turn import Turn
 
@@ -16,14 +17,17 @@ from raymode.sandbox.turn import Turn
 class Lanes:
     """Up to `count` runners, each made when it is first needed."""
 
-    def __init__(self, count: int, level: str | None, allow_unsafe: bool, shared: bool) -> None:
+    def __init__(
+        self, count: int, level: str | None, allow_unsafe: bool, shared: bool, packages: Packages
+    ) -> None:
         """Start the first one; see `Sandbox`. Raises SandboxError if no allowed level works here."""
         self.count = count
         self._allow_unsafe = allow_unsafe
         self._shared = shared
+        self._packages = packages
         self._turn = Turn()
         self._changed = threading.Condition()
-        first = Runner(level, allow_unsafe, shared, self._turn)
+        first = Runner(level, allow_unsafe, shared, packages, self._turn)
         self._runners = [first]
         self._free = [first]
         self._closed = False
@@ -52,6 +56,7 @@ class Lanes:
                         None if self.level == "unsafe" else self.level,
                         self._allow_unsafe,
                         self._shared,
+                        self._packages,
                         self._turn,
                     )
                     self._runners.append(runner)

@@ -11,7 +11,8 @@ from raymode.sandbox.checkers import SpecialJudge
 from raymode.sandbox.limits import Limits, Test
 from raymode.sandbox.verdict import Status, Verdict
 
-Key = tuple[bytes, bytes, Limits, str | SpecialJudge]
+Key = tuple[str, bytes, Limits, str | SpecialJudge]
+"""Name or digest of a program, digest of the tests, limits, checker."""
 
 
 def digest_tests(tests: Sequence[Test]) -> bytes:
@@ -38,12 +39,12 @@ class Memory:
         self._lock = threading.Lock()
         self._verdicts = VerdictCache(cache_size)
         self._killers = KillerTests() if killer_first else None
-        self._quarantine: dict[bytes, str] = {}
+        self._quarantine: dict[Key, str] = {}
 
     def recall(self, key: Key, level: str) -> Verdict | None:
         """The verdict that needs no run: one given before, or that of a quarantined program."""
         with self._lock:
-            why = self._quarantine.get(key[0])
+            why = self._quarantine.get(key)
             if why is not None:
                 return Verdict(
                     Status.SANDBOX_ERROR, None, 0.0, 0.0, 0.0, 0.0, f"quarantined: {why}", level, 0
@@ -60,15 +61,15 @@ class Memory:
         with self._lock:
             self._verdicts.put(key, verdict)
             if is_poison:
-                self._quarantine[key[0]] = verdict.message
+                self._quarantine[key] = verdict.message
             if self._killers:
                 self._killers.learn(key[1], verdict)
 
     @property
     def quarantined(self) -> dict[str, str]:
-        """Programs not to be run again, by the start of their digest or name: why."""
+        """Programs not to be run again, by their name or digest, or the start of it: why."""
         with self._lock:
-            return {name.hex()[:16]: why for name, why in self._quarantine.items()}
+            return {key[0][:16]: why for key, why in self._quarantine.items()}
 
 
 class VerdictCache:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from raymode.sandbox.limits import Limits
 from raymode.sandbox.verdict import Status
 
-PROBE_LIMITS = Limits(cpu_s=5.0, memory_mb=64, output_mb=1, threads=4)
+PROBE_LIMITS = Limits(cpu_s=5.0, memory_mb=512, output_mb=1, threads=4)
 
 ATTEMPTS = {
     "read a file outside the library": "open(CANARY).read(1)",

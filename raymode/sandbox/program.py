@@ -132,13 +132,29 @@ def run(code: types.CodeType, has_finalizers: bool) -> int:
     except _SystemExit as stop:
         status = _exit_code(stop.code)
     except _BaseException:
-        kind, error, trace = sys.exc_info()
-        sys.excepthook(kind, error, trace and trace.tb_next)  # type: ignore[arg-type]
-        status = 1
+        status = _report()
     if has_finalizers or not _leaves_nothing(_ENDING):
         return _finish(status, has_finalizers)
     _run_exitfuncs()
     return _flush(status)
+
+
+def _report() -> int:
+    """Tell of the exception under way by the program's own hook, if it does not fail; returns the exit code."""
+    kind, error, trace = sys.exc_info()
+    assert kind is not None
+    assert error is not None
+    trace = trace and trace.tb_next  # without the frame of `run`
+    try:
+        sys.excepthook(kind, error, trace)
+    except _SystemExit as stop:
+        return _exit_code(stop.code)
+    except _BaseException:
+        _print("Error in sys.excepthook:", file=sys.stderr)
+        sys.__excepthook__(*sys.exc_info())
+        _print("\nOriginal exception was:", file=sys.stderr)
+        sys.__excepthook__(kind, error, trace)
+    return 1
 
 
 def _exit_code(code: object) -> int:
@@ -158,6 +174,7 @@ def _finish(status: int, has_finalizers: bool) -> int:
     threading._shutdown()  # type: ignore[attr-defined]
     _run_exitfuncs()
     status = _flush(status)
+    sys.stdin, sys.stdout, sys.stderr = sys.__stdin__, sys.__stdout__, sys.__stderr__
     for name in [name for name in _NAMESPACE if name != "__builtins__"]:
         _NAMESPACE[name] = None
     if has_finalizers:

@@ -1,8 +1,8 @@
 """Messages between the judge and its zygote, over a SOCK_SEQPACKET pair with descriptors attached.
 
 The judge sends the setup, a marshalled dict, then any number of requests, one at a time; the zygote
-answers the setup with READY or FAILED + text, and a request with one `Outcome` per child. The layouts are
-those of `_forkloop.c`. The zygote imports this: it must bring nothing large along.
+answers the setup with READY, or FAILED or NOT_LOADED + text, and a request with one `Outcome` per child. The
+layouts are those of `_forkloop.c`. The zygote imports this: it must bring nothing large along.
 """
 
 import struct
@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 READY = b"ready"
 FAILED = b"failed:"
+NOT_LOADED = b"not loaded:"
+"""Answers the setup where a package that programs may import cannot be loaded; the reason follows."""
 STILL_RUNNING = b"still running"
 """Sent before an outcome, with a pidfd of the child, when a child takes long enough to be watched for memory."""
 MAX_CODE_BYTES = 64 << 20
@@ -70,5 +72,7 @@ REQUEST = struct.Struct("=BBHIddQQ")
 OUTCOME = struct.Struct("=iidqdq")
 REPORT = struct.Struct("=id")
 PURE, IMPURE, LEAKED = b"p", b"i", b"l"
-"""A report begins with PURE or IMPURE: whether the program went through the purity gate; with PURE a `Report` per
-test follows, and LEAKED at the end if the modules it imported were not in the state it found them in."""
+"""What shared mode sends over its report socket, each a message: IMPURE if the program did not go through the purity
+gate; else a PURE + `Report` per test, and LEAKED at the end if the modules it imported were not in the state it found
+them in. After the first test it goes on only when told to by GO."""
+GO, STOP = b"g", b"s"

@@ -11,6 +11,8 @@ through is to know of the tests before; `shared.py` looks again after the last t
 and a sample of what was accepted does too.
 """
 
+import importlib
+import types
 from _ast import AST
 from collections.abc import Iterator
 
@@ -21,18 +23,19 @@ _MODULES = {
     **dict.fromkeys(
         words(
             """
-            __future__ math cmath heapq bisect itertools collections collections.abc string re fractions
+            math cmath heapq bisect itertools collections collections.abc string re fractions
             statistics typing copy array queue operator decimal
             """
         ),
         _ANY,
     ),
+    "__future__": "annotations division print_function generator_stop",
     "functools": "reduce lru_cache cache cmp_to_key partial total_ordering wraps",
     "io": "BytesIO StringIO",
     "os": "read fstat write",
     "sys": "stdin stdout stderr maxsize setrecursionlimit getrecursionlimit exit version_info byteorder",
 }
-"""Module -> the names of it that may be used; `_ANY`: all that do not begin with an underscore."""
+"""Module -> the names of it that may be used; `_ANY`: all it makes public, other modules not among them."""
 _FORBIDDEN_MEMBERS = frozenset(
     words(
         """
@@ -84,12 +87,13 @@ _FORBIDDEN_NODES = frozenset(
 
 def impurity(tree: AST) -> str:
     """Why the program may not share a process among its tests; empty if it may."""
-    return next(_Gate(tree).objections(), "")
+    return examine(tree)[0]
 
 
-def imported_modules(tree: AST) -> set[str]:
-    """Names of the modules that the program imports."""
-    return set(_Gate(tree).modules)
+def examine(tree: AST) -> tuple[str, list[str]]:
+    """Return (why not; empty if it may, names of the modules it imports)."""
+    gate = _Gate(tree)
+    return next(gate.objections(), ""), gate.modules
 
 
 class _Gate:
@@ -138,14 +142,9 @@ class _Gate:
             yield f"import of {name}"
 
     def _objections_to_member(self, module: str, name: str) -> Iterator[str]:
-        allowed = _MODULES.get(module, _ANY)
-        if name == "*" and allowed == _ANY:
+        if name == "*" and _MODULES.get(module) == _ANY:
             return
-        if (
-            name.startswith("_")
-            or name in _FORBIDDEN_MEMBERS
-            or (allowed and name not in allowed.split())
-        ):
+        if name not in _PUBLIC.get(module, ()) or name in _FORBIDDEN_MEMBERS:
             yield f"{module}.{name}"
 
     def _check_Name(self, node: AST) -> Iterator[str]:
@@ -213,6 +212,20 @@ class _Gate:
     def _check_ClassDef(self, node: AST) -> Iterator[str]:
         if node.keywords:  # type: ignore[attr-defined]
             yield "a metaclass"
+
+
+def _public_names(module: str) -> frozenset[str]:
+    """What `from module import *` would bring, modules left out."""
+    names = vars(importlib.import_module(module))
+    public = names.get("__all__") or [name for name in names if not name.startswith("_")]
+    return frozenset(n for n in public if not isinstance(names.get(n), types.ModuleType))
+
+
+_PUBLIC = {
+    module: frozenset(words(names)) if names else _public_names(module)
+    for module, names in _MODULES.items()
+}
+"""Found beforehand, for all programs: a gate is judged by its milliseconds too."""
 
 
 def _is_decimal_context(value: AST) -> bool:

@@ -16,6 +16,7 @@ from raymode.sandbox.client import Zygote, ZygoteDied
 from raymode.sandbox.interpreter import find_interpreter
 from raymode.sandbox.limits import Limits
 from raymode.sandbox.memfile import InputFiles, new_file, sealed_file
+from raymode.sandbox.packages import PackageError, Packages
 from raymode.sandbox.probes import PROBE_LIMITS, breaches, probe_code
 from raymode.sandbox.protocol import FLAG_SHARED, MAX_TESTS, RUN, START, Request
 from raymode.sandbox.runs import MIB, Run, explain
@@ -29,6 +30,7 @@ MAX_SOURCE_BYTES = 1 << 20
 # stacks of the other threads. Peak resident memory decides; this only ends what grows without bound.
 _ADDRESS_SPACE_EXTRA = 768 * MIB
 _TRIES = 2
+_STARTS = 3
 _PROBE_EVERY = 5000
 
 T = TypeVar("T")
@@ -37,9 +39,12 @@ T = TypeVar("T")
 class Runner:
     """Owns one zygote at isolation `level`."""
 
-    def __init__(self, level: str | None, allow_unsafe: bool, shared: bool, turn: Turn) -> None:
+    def __init__(
+        self, level: str | None, allow_unsafe: bool, shared: bool, packages: Packages, turn: Turn
+    ) -> None:
         """See `Sandbox`. Raises SandboxError if no allowed level works here."""
-        _check_machine()
+        check_machine()
+        self._packages = packages
         self._shared = shared
         self._turn = turn
         self._inputs = InputFiles()
@@ -53,6 +58,8 @@ class Runner:
                 self.level = candidate
                 self._zygote = self._begin()
                 return
+            except PackageError:
+                raise
             except SandboxError as error:
                 reasons.append(str(error))
         raise SandboxError(
@@ -61,8 +68,20 @@ class Runner:
         )
 
     def _begin(self) -> Zygote:
-        """Start a zygote at the level of this runner; it serves only if it holds."""
-        zygote = Zygote(find_interpreter(), self.level, self._shared, self._turn)
+        """Start a zygote at the level of this runner; it serves only if it holds.
+
+        One that dies on the way (somebody killed it) says nothing about the level: it is tried again. Raises
+        SandboxError if the level does not hold here, ZygoteDied.
+        """
+        for _ in range(_STARTS - 1):
+            try:
+                return self._begin_once()
+            except ZygoteDied:
+                continue
+        return self._begin_once()
+
+    def _begin_once(self) -> Zygote:
+        zygote = Zygote(find_interpreter(), self.level, self._shared, self._packages, self._turn)
         try:
             if self.level != UNSAFE:
                 _probe(zygote, self.level)
@@ -85,20 +104,29 @@ class Runner:
         """Ids of the processes the zygote consists of: its monitor, itself, children."""
         return self._zygote.processes()
 
-    def start(self, program: str, given: Sequence[str], limits: Limits, kill_at: float) -> Started:
+    def start(
+        self,
+        program: str,
+        given: Sequence[str],
+        limits: Limits,
+        kill_at: float,
+        passes: Callable[[bytes], bool],
+    ) -> Started:
         """Compile `program` and run it with the first of `given` on standard input, in one confined child.
 
-        With several inputs (in shared mode) it runs with each of them there, if it is pure. kill_at: CPU
-        seconds. Raises ZygoteDied.
+        With several inputs (in shared mode) it runs with each of them there, if it is pure and the
+        first run passes. kill_at: CPU seconds. Raises ZygoteDied.
         """
         source = _encode_source(program)
         if isinstance(source, str):
             return Started(source)
         files = [self._inputs.get(text) for text in given]
-        request = _request(START, len(given), limits, kill_at)
+        request = self._request(START, len(given), limits, kill_at)
         if len(given) > 1:
             request = request._replace(flags=FLAG_SHARED)
-        started = self._retried(lambda zygote: start_once(zygote, request, source, files, limits))
+        started = self._retried(
+            lambda zygote: start_once(zygote, request, source, files, limits, passes)
+        )
         self._inputs.trim()
         return started or Started(self.compile(program))
 
@@ -120,7 +148,7 @@ class Runner:
         done, deaths = 0, 0
         while done < len(given):
             files = [self._inputs.get(text) for text in given[done : done + MAX_TESTS]]
-            request = _request(RUN, len(files), limits, kill_at or limits.cpu_s)
+            request = self._request(RUN, len(files), limits, kill_at or limits.cpu_s)
             try:
                 for run in _run_batch(self._ready_zygote(), request, code, files, limits):
                     yield run
@@ -134,6 +162,10 @@ class Runner:
                     raise
             finally:
                 self._inputs.trim()
+
+    def _request(self, operation: int, tests: int, limits: Limits, kill_at: float) -> Request:
+        request = _request(operation, tests, limits, kill_at)
+        return request._replace(address_space=request.address_space + self._packages.address_space)
 
     def _retried(self, work: Callable[[Zygote], T]) -> T:
         """Do `work`, once more if the zygote or the child was killed from outside. Raises ZygoteDied."""
@@ -152,7 +184,7 @@ class Runner:
         if self._asked % _PROBE_EVERY == 0 and self.level != UNSAFE:
             try:
                 _probe(self._zygote, self.level)
-            except SandboxError:
+            except (SandboxError, ZygoteDied):
                 self._replace_zygote()
         return self._zygote
 
@@ -167,7 +199,7 @@ class Runner:
             try:
                 self._zygote = self._begin()
                 return
-            except SandboxError as error:
+            except (SandboxError, ZygoteDied) as error:
                 if wait_s is None:
                     raise SandboxError(
                         f"sandbox: the zygote died and no other could be started: {error}"
@@ -214,13 +246,11 @@ def _run_batch(
 
 
 def _probe(zygote: Zygote, level: str) -> None:
-    """Raise SandboxError unless a child of `zygote` fails at everything it must not be able to do."""
+    """Raise SandboxError unless a child of `zygote` fails at everything it must not be able to do; ZygoteDied."""
     request = _request(RUN, 1, PROBE_LIMITS, PROBE_LIMITS.cpu_s)
     code, standard_input = Code(sealed_file(probe_code())), sealed_file(b"")
     try:
         (run,) = _run_batch(zygote, request, code, [standard_input], PROBE_LIMITS)
-    except ZygoteDied as death:
-        raise SandboxError(f"{level}: the zygote ended under its probes: {death}") from None
     finally:
         code.close()
         os.close(standard_input)
@@ -229,7 +259,8 @@ def _probe(zygote: Zygote, level: str) -> None:
         raise SandboxError(f"{level}: a program inside could {', '.join(found)}{why}")
 
 
-def _check_machine() -> None:
+def check_machine() -> None:
+    """Raise SandboxError where programs cannot be isolated at all."""
     if not sys.platform.startswith("linux"):
         raise SandboxError(
             f"sandbox: {platform.system()} cannot isolate programs; run raymode in a Linux container, for "

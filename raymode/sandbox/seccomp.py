@@ -45,7 +45,7 @@ DEADLY = words(
     bpf perf_event_open userfaultfd io_uring_setup io_uring_enter io_uring_register add_key
     request_key keyctl kexec_load kexec_file_load init_module finit_module delete_module iopl ioperm
     modify_ldt acct swapon swapoff reboot quotactl syslog personality settimeofday clock_settime
-    adjtimex clock_adjtime name_to_handle_at open_by_handle_at mbind
+    adjtimex clock_adjtime name_to_handle_at open_by_handle_at
     """
 )
 

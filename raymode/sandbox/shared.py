@@ -9,36 +9,37 @@ import decimal
 import os
 import sys
 import time
-from _ast import AST
+import types
 
 from raymode.sandbox import program
-from raymode.sandbox.protocol import IMPURE, LEAKED, PURE, REPORT
-from raymode.sandbox.purity import imported_modules, impurity
+from raymode.sandbox.protocol import GO, IMPURE, LEAKED, PURE, REPORT
+from raymode.sandbox.purity import examine
 
 _ONLY_TREE = 0x400  # ast.PyCF_ONLY_AST, without importing ast
 _HEAP_TYPE, _IMMUTABLE_TYPE = 1 << 9, 1 << 8
 _RECURSION_LIMIT = sys.getrecursionlimit()
-_DECIMAL_CONTEXT = decimal.getcontext().copy()
+_DECIMAL_CONTEXT = decimal.DefaultContext.copy()
+_STREAMS = ("stdin", "stdout", "stderr", "__stdin__", "__stdout__", "__stderr__", "_")
 _INT_DIGITS = sys.get_int_max_str_digits()
 
 
 def start(tests: int, source: bytes, kept: tuple[int, ...]) -> int:
     """Compile `source` and run it on all tests, or on the first if it is not pure; returns the exit code.
 
-    kept: descriptors of the code, the report, and (stdin, stdout) of each test. Writes the report.
+    kept: descriptors of the code, the socket to report to, and (stdin, stdout) of each test.
     """
     code_file, report, *files = kept
     code = program.compile_to(source, code_file)
     if code is None:
         return 1
     tree = compile(source, program.FILENAME, "exec", _ONLY_TREE, dont_inherit=True)
-    if impurity(tree):
+    objection, imported = examine(tree)
+    if objection:
         os.write(report, IMPURE)
         for descriptor in (report, *files):
             os.close(descriptor)
         return program.run(code, b"__del__" in source)
-    os.write(report, PURE)
-    modules = _modules(tree)
+    modules = _modules(imported)
     before = _state(modules)
     for test in range(tests):
         os.dup2(files[2 * test], 0)
@@ -48,8 +49,9 @@ def start(tests: int, source: bytes, kept: tuple[int, ...]) -> int:
         started = time.thread_time()
         status = program.run(code, False)
         _forget()
-        os.write(report, REPORT.pack(status & 0xFF, time.thread_time() - started))
-        if status:
+        used_s = time.thread_time() - started
+        os.write(report, PURE + REPORT.pack(status & 0xFF, used_s))
+        if status or (test == 0 and os.read(report, len(GO)) != GO):
             return status
     if _state(modules)[0] != before[0]:
         os.write(report, LEAKED)
@@ -69,23 +71,30 @@ def _forget() -> None:
     decimal.setcontext(_DECIMAL_CONTEXT.copy())
 
 
-def _modules(tree: AST) -> list[dict[str, object]]:
-    names = {"builtins", "sys"} | imported_modules(tree)
+def _modules(imported: list[str]) -> list[dict[str, object]]:
+    names = {"builtins", "sys", *imported}
     return [vars(sys.modules[name]) for name in sorted(names) if name in sys.modules]
 
 
 def _state(modules: list[dict[str, object]]) -> tuple[list[int], list[object]]:
-    """Identities of everything the modules and their classes hold, and the things, so that none is reused."""
+    """Identities of everything that hangs on the modules, and the things themselves, so that none is reused."""
     things: list[object] = []
     for names in modules:
         for name, value in names.items():
-            if name in ("stdin", "stdout", "stderr", "__stdin__", "__stdout__", "__stderr__", "_"):
-                continue
-            things.append(value)
-            if (
-                isinstance(value, type)
-                and value.__flags__ & _HEAP_TYPE
-                and not value.__flags__ & _IMMUTABLE_TYPE
-            ):
-                things.extend(vars(value).values())
+            if name not in _STREAMS:
+                things.append(value)
+                things.extend(_attributes(value))
     return [id(thing) for thing in things], things
+
+
+def _attributes(value: object) -> list[object]:
+    """What a program could have written to a function, or to a class and its functions."""
+    if isinstance(value, types.FunctionType):
+        return [value.__code__, value.__defaults__, value.__kwdefaults__, *vars(value).values()]
+    found: list[object] = []
+    if isinstance(value, type) and value.__flags__ & (_HEAP_TYPE | _IMMUTABLE_TYPE) == _HEAP_TYPE:
+        for member in vars(value).values():
+            found.append(member)
+            if isinstance(member, types.FunctionType):
+                found.extend(vars(member).values())
+    return found

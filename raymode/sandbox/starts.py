@@ -3,9 +3,11 @@
 In shared mode the child runs all tests, and what it reports of them is looked at here.
 """
 
+import contextlib
 import os
 import signal
-from collections.abc import Sequence
+import socket
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from raymode.sandbox.client import Zygote, ZygoteDied
@@ -14,9 +16,12 @@ from raymode.sandbox.memfile import new_file, read_file, sealed_file
 from raymode.sandbox.protocol import (
     COMPLETE,
     FLAG_SHARED,
+    GO,
+    LEAKED,
     PURE,
     REPORT,
     START,
+    STOP,
     Outcome,
     Reason,
     Report,
@@ -25,6 +30,7 @@ from raymode.sandbox.protocol import (
 from raymode.sandbox.runs import MIB, Run, explain, explain_compiler
 from raymode.sandbox.verdict import Status
 
+Passes = Callable[[bytes], bool]
 _COMPILE_CPU_S = 10.0
 _COMPILE_MEMORY = 1 << 30
 _COMPILE_FILE = 64 * MIB
@@ -67,30 +73,82 @@ def checked(outcome: Outcome) -> Outcome:
     return outcome
 
 
+class Dialogue:
+    """The judge's end of a report socket: notes what comes, and says after the first run whether to go on."""
+
+    def __init__(self, first_output: int, passes: Passes) -> None:
+        self._first_output = first_output
+        self._passes = passes
+        self.socket, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.socket.setblocking(False)
+        self.is_pure = False
+        self.has_leaked = False
+        self.reports: list[Report] = []
+
+    def close(self) -> None:
+        """Close both ends."""
+        self.socket.close()
+        self.theirs.close()
+
+    def is_expected(self) -> bool:
+        """Whether the child may be waiting: before its first report."""
+        return not self.reports
+
+    def take(self) -> bool:
+        """Take one message and answer it; False if there is none now."""
+        try:
+            message = self.socket.recv(64)
+        except BlockingIOError:
+            return False
+        self.has_leaked |= message == LEAKED
+        if len(message) == len(PURE) + REPORT.size and message.startswith(PURE):
+            self.is_pure = True
+            self.reports.append(Report(*REPORT.unpack(message[len(PURE) :])))
+            if len(self.reports) == 1:
+                size = os.fstat(self._first_output).st_size
+                goes_on = self._passes(os.pread(self._first_output, size, 0))
+                with contextlib.suppress(BrokenPipeError):  # the child has ended
+                    self.socket.send(GO if goes_on else STOP)
+        return bool(message)
+
+
 def start_once(
-    zygote: Zygote, request: Request, source: bytes, inputs: Sequence[int], limits: Limits
+    zygote: Zygote,
+    request: Request,
+    source: bytes,
+    inputs: Sequence[int],
+    limits: Limits,
+    passes: Passes,
 ) -> Started | None:
-    """Have a START done; None if it did not get as far as code, and compiling is to be asked for alone."""
-    given, code, report, stderr = sealed_file(source), new_file(), new_file(), new_file()
+    """Have a START done; None if it did not get as far as code, and compiling is to be asked for alone.
+
+    passes: whether an output is right for the first input; else shared mode need not go on.
+    """
+    given, code, stderr = sealed_file(source), new_file(), new_file()
     outputs = [new_file() for _ in inputs]
+    dialogue = Dialogue(outputs[0], passes) if request.flags & FLAG_SHARED else None
     try:
-        files = [given, stderr, code, report]
+        files = [given, stderr, code, dialogue.theirs.fileno() if dialogue else stderr]
         for standard_input, output in zip(inputs, outputs, strict=True):
             files += [standard_input, output]
-        (outcome,) = map(checked, zygote.ask(request, files, limits.memory_mb * MIB))
+        asked = zygote.ask(request, files, limits.memory_mb * MIB, dialogue)
+        (outcome,) = map(checked, asked)
         if not _is_complete(code):
             # At its end without code: the compiler says why, unless the code was too large to write.
             complaint = "" if _was_cut_short(outcome) else explain_compiler(outcome, stderr)
             return Started(complaint) if complaint else None
         kept, code = code, -1
-        if request.flags & FLAG_SHARED and os.pread(report, 1, 0) == PURE:
-            reports = _read_reports(report)
-            return Started(Code(kept), _runs_together(outcome, reports, outputs, limits), True)
+        while dialogue and dialogue.take():
+            pass  # what came at the very end
+        if dialogue and dialogue.is_pure:
+            return Started(Code(kept), _runs_together(outcome, dialogue, outputs, limits), True)
         run = explain(outcome, limits, outputs[0], stderr)
         usable = not _was_cut_short(outcome) and run.within(limits)
         return Started(Code(kept), [run] if usable else [])
     finally:
-        for file in (given, code, report, stderr, *outputs):
+        if dialogue:
+            dialogue.close()
+        for file in (given, code, stderr, *outputs):
             if file >= 0:
                 os.close(file)
 
@@ -122,19 +180,8 @@ def _was_cut_short(outcome: Outcome) -> bool:
     return outcome.reason != Reason.NONE or os.WIFSIGNALED(outcome.status)
 
 
-def _read_reports(report: int) -> list[Report] | None:
-    """What the child noted of each test; None if it says that the program left traces."""
-    data = os.pread(report, os.fstat(report).st_size, 0)[len(PURE) :]
-    whole = len(data) // REPORT.size * REPORT.size
-    return (
-        [Report(*fields) for fields in REPORT.iter_unpack(data[:whole])]
-        if whole == len(data)
-        else None
-    )
-
-
 def _runs_together(
-    outcome: Outcome, reports: list[Report] | None, outputs: Sequence[int], limits: Limits
+    outcome: Outcome, dialogue: Dialogue, outputs: Sequence[int], limits: Limits
 ) -> list[Run]:
     """The runs on all inputs up to the first that failed; none if the process as a whole came near a limit.
 
@@ -143,10 +190,10 @@ def _runs_together(
     rss_mb = outcome.max_rss_kib / 1024
     over = outcome.cpu_s > limits.cpu_s or rss_mb > limits.memory_mb
     too_loud = outcome.error_bytes > limits.output_mb * MIB
-    if _was_cut_short(outcome) or over or too_loud or reports is None:
+    if _was_cut_short(outcome) or over or too_loud or dialogue.has_leaked:
         return []
     runs = []
-    for (exit_code, cpu_s), output in zip(reports, outputs, strict=False):
+    for (exit_code, cpu_s), output in zip(dialogue.reports, outputs, strict=False):
         written = os.fstat(output).st_size
         well = exit_code == 0 and written <= limits.output_mb * MIB
         status = Status.AC if well else Status.RE

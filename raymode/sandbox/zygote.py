@@ -21,7 +21,7 @@ import sys
 from raymode.sandbox import program
 from raymode.sandbox.enclosure import FIRST_KEPT, Enclosure, Setup, enter, shut_in
 from raymode.sandbox.loops import serve, stand_by
-from raymode.sandbox.protocol import FAILED, READY
+from raymode.sandbox.protocol import FAILED, NOT_LOADED, READY
 from raymode.sandbox.words import words
 
 CORE = words(
@@ -56,6 +56,8 @@ def main(descriptor: int) -> None:
         from raymode.sandbox.shared import start
 
         shared = start
+    if setup["packages"]:
+        importlib.import_module("raymode.sandbox.preload")
     try:
         # Opened while they can be seen from here.
         _move(os.pidfd_open(setup["owner_pid"]), _OWNER_NUMBER)
@@ -68,10 +70,17 @@ def main(descriptor: int) -> None:
         os.close(_MAPS_NUMBER)
         other_tasks = enclosure.other_tasks  # counted while there is a /proc
         _prepare(setup, enclosure)
+    except _NotLoaded as error:
+        os.write(_SOCKET_NUMBER, NOT_LOADED + str(error).encode())
+        os._exit(1)
     except (OSError, ImportError) as error:  # this host does not allow the level
         os.write(_SOCKET_NUMBER, FAILED + f"{type(error).__name__}: {error}".encode())
         os._exit(1)
     _serve(setup, enclosure, other_tasks, shared)
+
+
+class _NotLoaded(Exception):
+    """A package that programs may import cannot be loaded in here."""
 
 
 def _move(descriptor: int, number: int) -> None:
@@ -91,12 +100,24 @@ def _prepare(setup: Setup, enclosure: Enclosure) -> None:
             importlib.import_module(name)
         except ModuleNotFoundError:  # an interpreter built without it
             continue
+    if setup["packages"]:
+        _load_packages(setup["packages"], enclosure)
     shut_in(enclosure, setup["base_filter"])
     random.seed(0)  # unseeded programs get the same verdict every time
     for name in ("exit", "quit"):
         setattr(builtins, name, _sitebuiltins.Quitter(name, "Ctrl-D (i.e. EOF)"))
     builtins.help = _sitebuiltins._Helper()
     sys.argv = ["solution.py"]
+
+
+def _load_packages(packages: Setup, enclosure: Enclosure) -> None:
+    from raymode.sandbox.preload import load
+
+    places = {name: enclosure.place(path) for name, path in packages["modules"].items()}
+    try:
+        load(places, packages["preload"], everything=enclosure.level == "L2")
+    except ImportError as error:
+        raise _NotLoaded(str(error)) from error
 
 
 def _serve(

@@ -5,6 +5,7 @@ hundreds of programs in an Arrow cell overflow its offsets further on. The drive
 problems of a part and writes it; what is written is never done again.
 """
 
+import functools
 import logging
 import pickle
 from collections import defaultdict
@@ -23,15 +24,19 @@ from raymode.errors import ConfigError, DataError
 from raymode.lock import exclusive
 from raymode.progress import Progress
 from raymode.rundir import first_difference, inputs
-from raymode.sets.parts import is_whole, summarize, write_part
+from raymode.sets.parts import is_whole, not_judged, summarize, write_part
 from raymode.sets.records import prepare
-from raymode.sets.verify import Judged, judge, open_sandbox
+from raymode.sets.verify import NOT_JUDGED, Judged, judge, open_sandbox
 from raymode.sources import Partition, Source, make_source
 from raymode.store import Store
+from raymode.watch import WatchedSandbox, name_unjudged, start_watch
 
 MANIFEST = "manifest.json"
 INPUTS = "inputs.json"
 READERS = 2
+READ_AHEAD_BYTES = 64 << 20
+"""Per actor, what may lie in the object store between reading and writing; about a quarter of it is not yet judged."""
+ACTOR_STARTS = 10  # in a row that may fail before the first work is done
 _CHATTY = ("ray.data._internal.execution.streaming_executor", "ray.data._internal.progress")
 """Loggers that tell when a dataset starts and ends; raymode has progress lines of its own."""
 _SCHEMA = pa.schema(
@@ -40,6 +45,7 @@ _SCHEMA = pa.schema(
         pa.field(
             "position", pa.int64()
         ),  # of the problem in its part; -1 for the row after the last
+        pa.field("place", pa.string()),  # both in words, for a problem may have no id
         pa.field("payload", pa.large_binary()),
     ]
 )
@@ -62,6 +68,8 @@ def build_sets(config: Config, source: Source | None = None) -> dict[str, Any]:
         partitions = (source or make_source(config)).partitions()
         _build_parts(config, store, partitions)
         summary = summarize(store, len(partitions))
+        if f"solutions: {NOT_JUDGED}" in summary["rejected"]:
+            name_unjudged("sets", "rejected", not_judged(store))
         if not summary["accepted"]:
             raise DataError(
                 f"source {config.source!r}: gives no accepted solution ({summary['problems']} problems, "
@@ -124,6 +132,11 @@ def _stream(config: Config, partitions: Mapping[int, Partition]) -> Iterator[tup
     dataset.context.target_max_block_size = (
         1  # a problem is a block, so that actors share them evenly
     )
+    actors = _actors(config)
+    dataset.context.execution_options.resource_limits = ray.data.ExecutionResources.for_limits(
+        object_store_memory=actors * READ_AHEAD_BYTES
+    )
+    dataset.context.max_consecutive_actor_init_deaths = ACTOR_STARTS
     dataset.context.enable_progress_bars = False
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -135,11 +148,11 @@ def _stream(config: Config, partitions: Mapping[int, Partition]) -> Iterator[tup
         compute=ray.data.TaskPoolStrategy(size=min(READERS, len(rows))),
     ).map_batches(
         _Verifier,
-        fn_constructor_args=(config.sandbox,),
+        fn_constructor_args=(config.sandbox, start_watch()),
         batch_format="pyarrow",
         batch_size=1,
         num_cpus=1,
-        compute=ray.data.ActorPoolStrategy(size=_actors(config)),
+        compute=ray.data.ActorPoolStrategy(size=actors),
     )
     try:
         for batch in dataset.iter_batches(
@@ -162,28 +175,32 @@ def _read(batch: pa.Table) -> Iterator[pa.Table]:
         partition: Partition = pickle.loads(row["partition"])
         size = 0
         for problem, solutions in partition.read():
-            prepared = prepare(problem, solutions, f"{partition.name}#{size}")
+            place = f"{partition.name}#{size}"
+            prepared = prepare(problem, solutions, place)
             programs = len(solutions) if isinstance(solutions, list | tuple) else 0
-            yield _message(row["part"], size, (prepared, programs))
+            yield _message(row["part"], size, place, (prepared, programs))
             size += 1
-        yield _message(row["part"], -1, size)
+        yield _message(row["part"], -1, "", size)
 
 
 class _Verifier:
-    """A sandbox in an actor of its own."""
+    """A watched sandbox in an actor of its own."""
 
-    def __init__(self, config: SandboxConfig) -> None:
-        self._sandbox = open_sandbox(config)
+    def __init__(self, config: SandboxConfig, watch: Any) -> None:
+        self._sandbox = WatchedSandbox(functools.partial(open_sandbox, config), watch)
 
     def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
-        for row in batch.to_pylist():
-            content = pickle.loads(row["payload"])
-            if row["position"] >= 0:
-                prepared, programs = content
-                content = judge(prepared, self._sandbox), programs
-            yield _message(row["part"], row["position"], content)
+        (row,) = batch.to_pylist()
+        if row["position"] < 0:
+            yield batch
+            return
+        with self._sandbox.problem(row["place"]):
+            prepared, programs = pickle.loads(row["payload"])
+            judged = judge(prepared, self._sandbox)
+        yield _message(row["part"], row["position"], row["place"], (judged, programs))
 
 
-def _message(part: int, position: int, content: Any) -> pa.Table:
-    row = {"part": part, "position": position, "payload": pickle.dumps(content)}
+def _message(part: int, position: int, place: str, content: Any) -> pa.Table:
+    payload = pickle.dumps(content)
+    row = {"part": part, "position": position, "place": place, "payload": payload}
     return pa.Table.from_pylist([row], schema=_SCHEMA)

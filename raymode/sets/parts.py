@@ -13,7 +13,7 @@ from typing import Any
 from raymode.errors import DataError
 from raymode.schema import table_of
 from raymode.sets.select import is_accepted
-from raymode.sets.verify import Judged
+from raymode.sets.verify import NOT_JUDGED, Judged
 from raymode.store import Store, table_hash
 
 TABLES = ("problems", "solutions", "executions", "rejected")
@@ -76,6 +76,15 @@ def summarize(store: Store, parts: int) -> dict[str, Any]:
         "rejected": dict(sorted(reasons.items())),
         "content": content.hexdigest(),
     }
+
+
+def not_judged(store: Store) -> list[str]:
+    """Return what to call the programs that no sandbox could judge, in the order of the tables."""
+    return [
+        f"problem {row['problem_id']!r}, solution {row['row']!r}"
+        for row in store.rows("rejected")
+        if row["reason"] == NOT_JUDGED
+    ]
 
 
 def _record_name(number: int) -> str:

@@ -1,17 +1,19 @@
 """Runs the candidates of a problem in a sandbox and makes the rows of its equivalence set."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from raymode.config import SandboxConfig
-from raymode.sandbox import Limits, Sandbox, Status, Test, Verdict
+from raymode.sandbox import Limits, Question, Sandbox, Status, Test, Verdict
 from raymode.sets.cluster import signature
 from raymode.sets.features import features
 from raymode.sets.normalize import Rejection
 from raymode.sets.records import Prepared, Row, rejected
 
+NOT_JUDGED = "sandbox_error"
+"""Why a program that got no verdict is set aside."""
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{6,}")  # differs from run to run
 _MEASURED = (Status.TLE, Status.MLE)  # their messages tell seconds and megabytes
 
@@ -26,9 +28,21 @@ class Judged:
     rejected: list[Row] = field(default_factory=list)
 
 
+class Judge(Protocol):
+    """A sandbox, or what stands before one."""
+
+    def judge_many(self, questions: Sequence[Question]) -> list[Verdict]: ...
+
+
 def open_sandbox(config: SandboxConfig) -> Sandbox:
-    """Return a sandbox as configured; SandboxError if this host cannot isolate so."""
-    return Sandbox(level=config.level or None, allow_unsafe=config.allow_unsafe)
+    """Return a sandbox as configured; SandboxError if this host cannot isolate so, or lacks a package."""
+    return Sandbox(
+        level=config.level or None,
+        allow_unsafe=config.allow_unsafe,
+        packages=config.packages,
+        shared=config.shared,
+        lanes=config.lanes,
+    )
 
 
 def tests_and_limits(problem: Mapping[str, Any]) -> tuple[list[Test], Limits]:
@@ -37,7 +51,7 @@ def tests_and_limits(problem: Mapping[str, Any]) -> tuple[list[Test], Limits]:
     return tests, Limits(cpu_s=float(problem["cpu_s"]), memory_mb=int(problem["memory_mb"]))
 
 
-def judge(prepared: Prepared, sandbox: Sandbox) -> Judged:
+def judge(prepared: Prepared, sandbox: Judge) -> Judged:
     """Return the rows of `prepared`, every candidate run on the tests until one fails.
 
     A candidate that the sandbox could not judge says nothing about the program: it is set aside.
@@ -48,10 +62,15 @@ def judge(prepared: Prepared, sandbox: Sandbox) -> Judged:
     judged.problems.append(prepared.problem)
     problem = prepared.problem
     tests, limits = tests_and_limits(problem)
-    for candidate in prepared.candidates:
-        verdict = sandbox.judge(candidate["code"], tests, limits, problem["checker"])
+    checker = problem["checker"]
+    questions = [
+        Question(candidate["code"], tests, limits, checker, name=candidate["solution_id"])
+        for candidate in prepared.candidates
+    ]
+    verdicts = sandbox.judge_many(questions)
+    for candidate, verdict in zip(prepared.candidates, verdicts, strict=True):
         if verdict.status is Status.SANDBOX_ERROR:
-            why = Rejection("sandbox_error", verdict.message)
+            why = Rejection(NOT_JUDGED, verdict.message)
             name = candidate["solution_id"]
             judged.rejected.append(rejected("solutions", name, problem["problem_id"], why))
             continue

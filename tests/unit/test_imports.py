@@ -25,19 +25,21 @@ BASE = {
 ALLOWED = {
     "sandbox": set(),
     "sources": {"sandbox"},
-    "sets": {"sandbox", "sources", "actors", "lock", "rundir"},
+    "sets": {"sandbox", "sources", "actors", "lock", "rundir", "watch"},
     "losses": set(),
     "train": {"losses", "cluster"},
     "sample": {"actors", "cluster"},
-    "measure": {"sandbox", "sets", "actors", "cluster"},
+    "measure": {"sandbox", "sets", "actors", "cluster", "watch"},
     "sweep": {"rundir", "stages", "measure", "cluster", "lock"},
     "report": {"measure", "sweep"},
     "stages": {"rundir", "sets", "train", "sample", "measure"},
     "rundir": set(), "job": {"cluster", "rundir", "lock"}, "cluster": set(), "actors": set(), "lock": set(),
+    "watch": {"actors", "sandbox"},
     **{name: set() for name in BASE},
 }  # fmt: skip
 RAY_FILES = {
-    "actors.py", "cluster.py", "sets/build.py", "train/run.py", "sample/pool.py", "measure/score.py", "sweep/run.py",
+    "actors.py", "cluster.py", "watch.py", "sets/build.py", "train/run.py", "sample/pool.py", "measure/score.py",
+    "sweep/run.py",
 }  # fmt: skip
 
 

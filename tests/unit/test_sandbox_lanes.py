@@ -84,7 +84,7 @@ def test_a_program_that_breaks_the_sandbox_twice_is_not_run_again() -> None:
             stop.set()
             killer.join()
         started = time.monotonic()
-        verdict = sandbox.judge(poison, TESTS[:1])
+        verdict = sandbox.judge(poison, TESTS)
         assert (verdict.status, verdict.tests_run) == (Status.SANDBOX_ERROR, 0)
         assert verdict.message.startswith("quarantined: the child was killed")
         assert time.monotonic() - started < 1

@@ -143,23 +143,26 @@ COUNTS_RUNS = (
 )
 
 
-def test_traces_left_in_a_class_are_noticed() -> None:
-    """It gets past the gate, so what it did in one process counts for nothing."""
-    program = COUNTS_RUNS.format(module="collections", name="Counter")
+@pytest.mark.parametrize(("module", "name"), [("collections", "Counter"), ("heapq", "merge")])
+def test_traces_left_in_the_library_are_noticed(module: str, name: str) -> None:
+    """It gets past the gate, and would pass no test after the third; what it did in one process counts for nothing."""
+    program = COUNTS_RUNS.format(module=module, name=name)
     assert impurity(ast.parse(program)) == ""
-    right_together = program.replace("thing.runs > 3", "0")
     with Sandbox(shared=True, cache_size=0) as sandbox:
-        assert sandbox.judge(right_together, TESTS).status is Status.AC
+        assert sandbox.judge(program, TESTS[:20]).status is Status.AC
         assert sandbox.difference == ""
 
 
 def test_a_difference_turns_shared_mode_off() -> None:
-    """A program that got past the gate although it counts its runs is judged as if alone, and named."""
-    program = COUNTS_RUNS.format(module="heapq", name="merge")
+    """A program that is caught neither by the gate nor by its traces is judged as if alone, and named."""
+    program = (
+        "import sys\nprint(2 * int(input().split()[0]) + (sys.stderr.buffer.raw.seek(0, 1) > 3))\n"
+        "sys.stderr.write('xx')\n"
+    )
     assert impurity(ast.parse(program)) == ""
     with Sandbox(shared=True, cache_size=0) as sandbox:
         assert sandbox.judge(program, TESTS).status is Status.AC
-        assert "test 3 fails after others and passes alone" in sandbox.difference
+        assert "test 2 fails after others and passes alone" in sandbox.difference
         assert sandbox.judge(ADD, TESTS).status is Status.AC
 
 

@@ -1,12 +1,12 @@
 """Bad rows are set aside with a reason; equal programs become one candidate; verdicts become rows."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
 
 from raymode.errors import DataError
-from raymode.sandbox import Sandbox, Status, Verdict
+from raymode.sandbox import Question, Sandbox, Status, Verdict
 from raymode.schema import table_of
 from raymode.sets.parts import TABLES, file_name, is_whole, summarize, write_part
 from raymode.sets.records import prepare
@@ -162,13 +162,15 @@ def test_verdicts_become_rows(sandbox: Sandbox) -> None:
 class BrokenSandbox(Sandbox):
     """A sandbox whose kernel gives up on one program."""
 
-    def judge(self, program: str, *arguments: Any, **named: Any) -> Verdict:
-        verdict = super().judge(program, *arguments, **named)
-        if program != SORTED:
-            return verdict
-        return Verdict(
-            Status.SANDBOX_ERROR, None, 0.0, 0.0, 0.0, 0.0, "the zygote died", verdict.level, 0
+    def judge_many(self, questions: Iterable[Question]) -> list[Verdict]:
+        asked = list(questions)
+        broken = Verdict(
+            Status.SANDBOX_ERROR, None, 0.0, 0.0, 0.0, 0.0, "the zygote died", self.level, 0
         )
+        return [
+            broken if question.program == SORTED else verdict
+            for question, verdict in zip(asked, super().judge_many(asked), strict=True)
+        ]
 
 
 def test_a_failure_of_the_sandbox_is_not_a_wrong_answer() -> None:

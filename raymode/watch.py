@@ -1,0 +1,154 @@
+"""Quarantine: finds the programs that take their judge down with them, and goes on without them.
+
+A judge is a Ray actor with a sandbox. If its process ends, Ray repeats the work it had, so a program that ends its
+judge would do so for ever. One `Watch` per stage, an actor on the driver's node, outlives the judges. It is told before
+a problem is judged; a problem that was begun before and never finished is judged with care: its programs are noted one
+by one, and the one that was running at two deaths is not run again.
+"""
+
+import contextlib
+import functools
+import hashlib
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from raymode.actors import own_error
+from raymode.errors import SandboxError
+from raymode.sandbox import Question, Sandbox, Status, Verdict
+
+DEATHS = 2  # of its judge, while it ran: a program is then in quarantine
+PATIENCE = 6  # deaths over one problem that put nothing in quarantine: programs are not the cause
+QUARANTINED = "quarantined: its judge died twice while running it"
+SHOWN = 20  # programs named in one line
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What became of the judges that had a problem before."""
+
+    deaths: int = 0
+    quarantined: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
+class _Problem:
+    """What is known of a problem that is being judged, or of which a program is in quarantine."""
+
+    begun: bool = False
+    running: str = ""
+    deaths: int = 0
+    in_vain: int = 0  # deaths since the last program was put in quarantine
+    blamed: Counter[str] = field(default_factory=Counter)
+
+    def quarantined(self) -> frozenset[str]:
+        return frozenset(program for program, deaths in self.blamed.items() if deaths >= DEATHS)
+
+
+class Watch:
+    """Counts the deaths of a stage's judges, by problem and program. If it dies itself, it starts from nothing."""
+
+    def __init__(self) -> None:
+        self._problems: dict[str, _Problem] = {}
+
+    def begin(self, name: str) -> Past:
+        """Note that a problem is being judged from now on. Raises SandboxError if that was in vain too often."""
+        problem = self._problems.setdefault(name, _Problem())
+        if problem.begun:
+            self._count_death(problem)
+        if problem.in_vain >= PATIENCE:
+            raise SandboxError(
+                f"problem {name!r}: its judge died {problem.deaths} times, and no single program is to blame;"
+                " see what ends processes on these machines (memory?), then give the same command again"
+            )
+        problem.begun = True
+        return Past(problem.deaths, problem.quarantined())
+
+    def _count_death(self, problem: _Problem) -> None:
+        problem.deaths += 1
+        problem.in_vain += 1
+        if problem.running:
+            problem.blamed[problem.running] += 1
+            if problem.blamed[problem.running] == DEATHS:
+                problem.in_vain = 0
+        problem.running = ""
+
+    def run(self, name: str, program: str) -> None:
+        """Note that a program of a problem is being run from now on."""
+        self._problems.setdefault(name, _Problem()).running = program
+
+    def done(self, name: str) -> None:
+        """Note that a problem was judged; only what is in quarantine is remembered."""
+        problem = self._problems.pop(name, _Problem())
+        kept = problem.quarantined()
+        if kept:  # its answer may get lost with a node, and be asked for again
+            self._problems[name] = _Problem(blamed=Counter(dict.fromkeys(kept, DEATHS)))
+
+
+def start_watch() -> Any:
+    """Return the handle of a new watch on this node; the watch ends when the handle is gone."""
+    here = ray.get_runtime_context().get_node_id()
+    remote: Any = ray.remote(Watch).options(
+        num_cpus=0, max_restarts=-1, max_task_retries=-1,
+        scheduling_strategy=NodeAffinitySchedulingStrategy(here, soft=True),
+    )  # fmt: skip
+    return remote.remote()
+
+
+class WatchedSandbox:
+    """A sandbox whose owner tells the watch what it is at; the sandbox is opened for the first problem."""
+
+    def __init__(self, open_sandbox: Callable[[], Sandbox], watch: Any) -> None:
+        self._open = functools.cache(open_sandbox)
+        self._watch = watch
+        self._name, self._past = "", Past()
+
+    @contextlib.contextmanager
+    def problem(self, name: str) -> Iterator[None]:
+        """Judge programs of one problem inside the block. Raises SandboxError if its judges die without a cause."""
+        try:
+            past = ray.get(self._watch.begin.remote(name))
+        except ray.exceptions.RayError as error:
+            raise own_error(error) or error from error
+        self._name, self._past = name, past
+        yield
+        self._watch.done.remote(name)  # nobody waits for it: calls arrive in order
+
+    def judge_many(self, questions: Sequence[Question]) -> list[Verdict]:
+        """Return the verdicts on programs of the problem; SANDBOX_ERROR on those in quarantine."""
+        sandbox = self._open()
+        if not self._past.deaths:
+            return sandbox.judge_many(questions)
+        return [self._judge_with_care(sandbox, question) for question in questions]
+
+    def _judge_with_care(self, sandbox: Sandbox, question: Question) -> Verdict:
+        key = hashlib.sha256(question.program.encode("utf-8", "surrogatepass")).hexdigest()
+        if key in self._past.quarantined:
+            return _quarantined(sandbox.level)
+        # Waited for, so that it is known before the program runs; noted until the next one is.
+        ray.get(self._watch.run.remote(self._name, key))
+        return sandbox.judge_many([question])[0]
+
+
+def _quarantined(level: str) -> Verdict:
+    return Verdict(
+        status=Status.SANDBOX_ERROR, failing_test=None, cpu_s=0.0, total_cpu_s=0.0, wall_s=0.0, max_rss_mb=0.0,
+        message=QUARANTINED, level=level, tests_run=0,
+    )  # fmt: skip
+
+
+def name_unjudged(stage: str, table: str, programs: Sequence[str]) -> None:
+    """Print one line that names the programs without a verdict, if there are any."""
+    if not programs:
+        return
+    more = f" and {len(programs) - SHOWN} more" if len(programs) > SHOWN else ""
+    print(
+        f"warning: {stage}: {len(programs)} programs could not be judged (table {table} says why): "
+        + "; ".join(programs[:SHOWN]) + more,
+        file=sys.stderr, flush=True,
+    )  # fmt: skip
