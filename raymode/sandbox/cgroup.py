@@ -151,7 +151,7 @@ def _may_lie_beside(place: Place) -> bool:
     """Whether the parent is ours and hands out memory and pids, and no limit is escaped there."""
     parent = place.own.parent
     return (
-        _CONTROLLERS <= set(_read(parent / "cgroup.subtree_control").split())
+        set(_read(parent / "cgroup.subtree_control").split()) >= _CONTROLLERS
         and not place.own.name.endswith(_UNITS)
         and not _is_limited(place.own)
         and _writable(parent)
@@ -212,7 +212,7 @@ def _writable(folder: Path) -> bool:
 
 def _enable(own: Path) -> bool:
     """Hand memory and pids to children of `own`, if need be by moving this process into one."""
-    if not _CONTROLLERS <= set(_read(own / "cgroup.controllers").split()):
+    if not set(_read(own / "cgroup.controllers").split()) >= _CONTROLLERS:
         return False
     try:
         _write(own / "cgroup.subtree_control", "+memory +pids")

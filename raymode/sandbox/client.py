@@ -131,8 +131,8 @@ class Zygote:
         if answer.startswith(NOT_LOADED):
             why = answer.removeprefix(NOT_LOADED).decode(errors="replace").splitlines()[0]
             raise PackageError(
-                f"sandbox.packages: loads outside the sandbox, but not inside at {level}: {why}; its files "
-                "must be readable by every user and lie in one folder, without links to others"
+                f"sandbox.packages: loads outside the sandbox, but not inside at {level}: {why}; a package that "
+                "needs files beside its own, or whose files not every user may read, cannot be used"
             )
         if answer != READY:
             raise SandboxError(f"{level}: the zygote answered {answer[:40]!r}")

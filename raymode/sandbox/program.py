@@ -179,7 +179,8 @@ def _finish(status: int, has_finalizers: bool) -> int:
         _NAMESPACE[name] = None
     if has_finalizers:
         gc.collect()
-    return _flush(status)
+    _flush(status)  # as there, what fails this late changes nothing
+    return status
 
 
 def _flush(status: int) -> int:

@@ -69,6 +69,11 @@ def show(different: list[Any]) -> str:
     return f"{len(different)} different\n" + "\n".join(str(row)[:600] for row in different[:20])
 
 
+def without_places(message: str) -> str:
+    """The library lies elsewhere in the sandbox, and an ImportError says where."""
+    return re.sub(r"\(/[^)]*\)", "(library)", message)
+
+
 def test_generated_programs_run_as_under_the_interpreter(python: RealPython) -> None:
     """Same bytes on standard output, same kind of end, same last line of the exception or exit code."""
     different = []
@@ -77,8 +82,8 @@ def test_generated_programs_run_as_under_the_interpreter(python: RealPython) -> 
             endings = python.run_all(program.source, list(program.inputs))
             for given, real in zip(program.inputs, endings, strict=True):
                 run = sandbox.run(program.source, given, LIMITS)
-                seen = (run.status is Status.AC, run.output, run.message)
-                expected = (real.code == 0, real.output, real.message)
+                seen = (run.status is Status.AC, run.output, without_places(run.message))
+                expected = (real.code == 0, real.output, without_places(real.message))
                 if seen != expected:
                     different.append((program.name, given, seen, expected))
     assert not different, show(different)

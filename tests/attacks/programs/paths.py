@@ -32,4 +32,6 @@ for entry in sys.path:
                 sys.exit()
             except OSError:
                 pass
+        if left <= 0:
+            break  # an installation may hold thousands of folders
 print("done")
