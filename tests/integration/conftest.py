@@ -1,5 +1,6 @@
 """Small configurations of the real road, and one Ray for all tests of this folder."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -29,6 +30,18 @@ def run_job(name, *arguments, timeout=300, check=True, **environment):
     )  # fmt: skip
     assert not check or done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done
+
+
+@contextlib.contextmanager
+def pickled_by_value(*modules):
+    """Let Ray's workers, which cannot import tests, have what is defined in these modules."""
+    from ray import cloudpickle
+
+    for module in modules:
+        cloudpickle.register_pickle_by_value(module)
+    yield
+    for module in modules:
+        cloudpickle.unregister_pickle_by_value(module)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,108 @@
+"""Work handed out to actors: what they may hold, what ends them, and how far a source is read ahead of them."""
+
+import itertools
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raymode.config import Config, SetsConfig
+from raymode.errors import RaymodeError
+from tests.integration import test_build_sets
+from tests.integration.conftest import pickled_by_value
+from tests.integration.test_build_sets import double
+
+
+@pytest.fixture(scope="module", autouse=True)
+def by_value(cluster: None) -> Iterator[None]:
+    with pickled_by_value(sys.modules[__name__], test_build_sets):
+        yield
+
+
+class Mortal:
+    """Ends its own process on some pieces."""
+
+    def work(self, piece: int) -> int:
+        if piece < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return piece
+
+
+def test_an_actor_that_always_dies_is_raymodes_own_error() -> None:
+    from raymode.actors import answers
+
+    pieces = {0: 5, 1: -1}
+    with pytest.raises(RaymodeError, match=r"^Mortal: gave no answer in 2 attempts \(.*\); see"):
+        list(answers(Mortal, (), {"num_cpus": 1}, 1, "work", pieces, retries=1))
+
+
+class Counted(dict[int, int]):
+    """Counts how many pieces were handed out."""
+
+    given = 0
+
+    def __getitem__(self, number: int) -> int:
+        self.given += 1
+        return super().__getitem__(number)
+
+
+def test_an_actor_never_has_more_than_two_pieces() -> None:
+    from raymode.actors import IN_FLIGHT, answers
+
+    pieces = Counted({number: number for number in range(40)})
+    most = 0
+    for answered, _ in enumerate(answers(Mortal, (), {"num_cpus": 1}, 2, "work", pieces)):
+        most = max(most, pieces.given - answered - 1)
+        time.sleep(0.005)
+    assert pieces.given == 40
+    assert most == 2 * IN_FLIGHT == 4
+
+
+PROBLEM_BYTES = 100_000
+
+
+@dataclass(frozen=True)
+class Endless:
+    """Problems for ever, as fast as they are asked for; every one leaves a byte in a file."""
+
+    counter: str
+    name: str = "endless"
+    programs: int = 0
+
+    def read(self) -> Iterator[Any]:
+        tests = [{"input": "2\n" + " " * PROBLEM_BYTES, "output": "4\n"}]
+        with open(self.counter, "ab", buffering=0) as file:
+            for number in itertools.count():
+                yield double(
+                    f"{number}", [f"import time; time.sleep(1); print({number})"], tests=tests
+                )
+                file.write(b".")
+
+
+@pytest.mark.slow
+def test_an_endless_source_is_not_read_ahead_of_slow_judges(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from raymode.sets import build
+
+    monkeypatch.setattr(build, "READ_AHEAD_BYTES", 40 * PROBLEM_BYTES)
+    counter = tmp_path / "read"
+    config = Config(run_dir=str(tmp_path), sets=SetsConfig(actors=1))
+    stream = build._stream(config, {0: Endless(str(counter))})
+    ahead = []
+    for judged, _ in zip(range(1, 21), stream, strict=False):
+        ahead.append(counter.stat().st_size - judged)
+    stream.close()
+    print(f"problems read ahead: {ahead}")
+    # a quarter of the bytes, the blocks on their way in the generator and two at the actor
+    assert max(ahead) <= 20
+    time.sleep(3)
+    size = counter.stat().st_size
+    time.sleep(2)
+    assert counter.stat().st_size == size  # nobody reads on

@@ -1,0 +1,39 @@
+"""The rules of quarantine, without Ray."""
+
+import pytest
+
+from raymode.errors import SandboxError
+from raymode.watch import DEATHS, PATIENCE, Past, Watch
+
+
+def begin(watch: Watch, program: str = "") -> Past:
+    past = watch.begin("p")
+    if program:
+        watch.run("p", program)
+    return past
+
+
+def test_a_finished_problem_has_no_past() -> None:
+    watch = Watch()
+    begin(watch)
+    watch.done("p")
+    assert begin(watch) == Past()
+
+
+def test_two_deaths_at_one_program_put_it_in_quarantine_for_good() -> None:
+    watch = Watch()
+    assert [begin(watch, x).quarantined for x in ("", "x", "y", "x")] == [frozenset()] * 4
+    assert begin(watch) == Past(4, frozenset("x"))
+    watch.done("p")
+    assert begin(watch).quarantined == {"x"}
+
+
+def test_every_quarantine_gives_new_patience() -> None:
+    watch = Watch()
+    for number in range(50):
+        begin(watch, str(number // DEATHS))
+    assert len(watch.begin("p").quarantined) == 50 // DEATHS
+    for number in range(PATIENCE - 1):
+        begin(watch, f"other {number}")
+    with pytest.raises(SandboxError, match=r"'p': its judge died 56 times"):
+        begin(watch)
