@@ -2,7 +2,7 @@
 
 python -m raymode.sandbox prog.py --input in.txt --expect out.txt
 python -m raymode.sandbox --selftest
-python -m raymode.sandbox --attacks tests/attacks
+python -m raymode.sandbox --attacks tests/attacks/programs
 """
 
 import argparse
@@ -19,7 +19,10 @@ from raymode.sandbox.probes import ATTEMPTS, LAYERS, LIMIT_PROBES
 from raymode.sandbox.runner import LEVELS
 
 _CGROUP = "a cgroup (v2) bounds memory and tasks"
-_NO_CGROUP = "not bounded: no cgroup v2 with the memory and pids controllers that may be divided here (or not at L4)"
+_NO_CGROUP = (
+    "not bounded: no cgroup v2 with the memory and pids controllers that may be divided here"
+)
+_L4_ONLY = "not bounded: cgroups are used at L4"
 _LOOPS = {
     "C": "C",
     "Python": "Python; it is faster in C: have a C compiler and Python's headers (python3-dev) and install raymode again",
@@ -70,6 +73,13 @@ def _parser() -> argparse.ArgumentParser:
         "--level", choices=LEVELS, help="isolation (default: the strongest this host allows)"
     )
     parser.add_argument(
+        "--package",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="an installed package that the program may import, such as numpy; may be given again",
+    )
+    parser.add_argument(
         "--selftest", action="store_true", help="say what isolates programs here, and try it"
     )
     parser.add_argument(
@@ -81,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
 def _judge(options: argparse.Namespace) -> int:
     given = _read(options.input) if options.input else ""
     limits = Limits(cpu_s=options.cpu, memory_mb=options.memory)
-    with Sandbox(level=options.level) as sandbox:
+    with Sandbox(level=options.level, packages=options.package) as sandbox:
         tests = [Test(given, _read(options.expect))]
         verdict = sandbox.judge(_read(options.program), tests, limits, options.checker)
     print(f"{verdict.status}  {verdict.message}".rstrip())
@@ -104,7 +114,8 @@ def _selftest(level: str | None) -> int:
         )
         for layer in LAYERS[sandbox.level]:
             print(f"  {layer}")
-        print(f"  all of it together: {_CGROUP if sandbox.has_cgroup else _NO_CGROUP}")
+        without = _NO_CGROUP if sandbox.level == "L4" else _L4_ONLY
+        print(f"  all of it together: {_CGROUP if sandbox.has_cgroup else without}")
         print(f"fork loop in {_LOOPS[loops.KIND]}")
         for attempt in ATTEMPTS:
             print(f"  refused: {attempt}")

@@ -91,6 +91,10 @@ class Zygote:
     def __init__(
         self, interpreter: Interpreter, level: str, shared: bool, packages: Packages, turn: Turn
     ) -> None:
+        # First of all: where this process has to move for it, it must not have a zygote yet.
+        self._cgroup = Cgroup.make() if level == "L4" else None
+        self._oom_kills = 0
+        self._turn = turn
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         errors = os.memfd_create("zygote-errors")
         folder = os.path.dirname(os.path.abspath(__file__))
@@ -102,9 +106,6 @@ class Zygote:
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors, cwd="/",
             )  # fmt: skip
         self._connection = ours
-        self._cgroup = Cgroup.make() if level == "L4" else None
-        self._oom_kills = 0
-        self._turn = turn
         try:
             if self._cgroup:
                 self._cgroup.add(self._process.pid)  # it waits for its setup; its children follow

@@ -1,6 +1,7 @@
 """What the kernel reports about a child, turned into a status."""
 
 import os
+import re
 import signal
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from raymode.sandbox.verdict import Status
 MIB = 1 << 20
 _STDERR_TAIL = 4096
 _MESSAGE_CHARS = 300
+_MEMORY_ERROR = re.compile(r"[\w.]*MemoryError\b")  # numpy has its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ def _classify(
         return Status.TLE, ending
     if os.WTERMSIG(outcome.status) == signal.SIGSYS:
         return Status.SV, "a forbidden system call"
-    if os.WIFEXITED(outcome.status) and complaint.startswith("MemoryError"):
+    if os.WIFEXITED(outcome.status) and _MEMORY_ERROR.match(complaint):
         return Status.MLE, complaint
     return Status.RE, complaint or ending
 

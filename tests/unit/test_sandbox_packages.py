@@ -135,7 +135,7 @@ def test_limits_hold(sandbox: Sandbox) -> None:
         return sandbox.run(f"import numpy as np\n{program}", "", limits).status
 
     assert status("np.ones(30 << 20)", Limits(memory_mb=128)) is Status.MLE
-    assert status("np.empty(1 << 40)", LIMITS) in (Status.MLE, Status.RE)  # numpy's own error
+    assert status("np.empty(1 << 40)", LIMITS) is Status.MLE  # by numpy's own kind of MemoryError
     assert status("while True: np.ones((200, 200)) @ np.ones((200, 200))", Limits(cpu_s=0.3)) is (
         Status.TLE
     )
