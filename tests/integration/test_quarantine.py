@@ -143,6 +143,7 @@ def slow_programs(problem: int) -> list[str]:
     return [SLOW % number + f"  # {problem}" for number in (0, 1, 2, 3)] + [WRONG, DOUBLE]
 
 
+@pytest.mark.slow
 def test_deaths_by_chance_change_no_table(tmp_path: Path) -> None:
     tests = [{"input": f"{n}\n", "output": f"{2 * n}\n"} for n in range(1, 6)]
     parts = [
