@@ -49,6 +49,7 @@ SOLUTIONS = pa.schema(
         pa.field("cluster_id", pa.string()),  # only for accepted solutions
         pa.field("features", pa.list_(pa.string()), nullable=False),
         pa.field("reward", pa.float64()),
+        pa.field("isolated", pa.bool_()),  # false: run without isolation; null: nothing was run
     ]
 )
 
@@ -126,6 +127,7 @@ JUDGED = pa.schema(
         pa.field("verdict", pa.string(), nullable=False),
         pa.field("message", _TEXT, nullable=False),
         pa.field("cluster_id", pa.string()),
+        pa.field("isolated", pa.bool_()),  # false: run without isolation
     ]
 )
 

@@ -42,8 +42,8 @@ class JudgeActor:
     def __init__(self, config: Config, watch: Any) -> None:
         self.sandbox = WatchedSandbox(functools.partial(open_sandbox, config.sandbox), watch)
 
-    def judge(self, piece: Sequence[Asked]) -> list[dict[str, tuple[str, str]]]:
-        """Return for every problem of the piece: key -> (verdict, message)."""
+    def judge(self, piece: Sequence[Asked]) -> list[dict[str, dict[str, Any]]]:
+        """Return for every problem of the piece: key -> what the judge says, by column of table `judged`."""
         judged = []
         for asked in piece:
             with self.sandbox.problem(asked.problem["problem_id"]):
@@ -51,7 +51,7 @@ class JudgeActor:
         return judged
 
 
-def _judge_problem(sandbox: WatchedSandbox, asked: Asked) -> dict[str, tuple[str, str]]:
+def _judge_problem(sandbox: WatchedSandbox, asked: Asked) -> dict[str, dict[str, Any]]:
     problem = asked.problem
     tests, limits = tests_and_limits(problem)
     questions = [
@@ -60,7 +60,11 @@ def _judge_problem(sandbox: WatchedSandbox, asked: Asked) -> dict[str, tuple[str
     ]
     verdicts = sandbox.judge_many(questions)
     return {
-        key: (str(verdict.status), stable_message(verdict))
+        key: {
+            "verdict": str(verdict.status),
+            "message": stable_message(verdict),
+            "isolated": verdict.isolated,
+        }
         for key, verdict in zip(asked.programs, verdicts, strict=True)
     }
 
@@ -156,7 +160,13 @@ def score_table(
             rarefy_to=config.score.rarefy_to,
         )
         rows.append(
-            {"run_id": run_id, "problem_id": name, "split": problems[name]["split"], **metrics}
+            {
+                "run_id": run_id,
+                "problem_id": name,
+                "split": problems[name]["split"],
+                "isolated": all(row["isolated"] for row in members),
+                **metrics,
+            }
         )
     return pa.Table.from_pylist(rows)
 
@@ -179,17 +189,16 @@ def _programs(completions: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     return programs
 
 
-def _row(completion: Mapping[str, Any], judged: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
+def _row(completion: Mapping[str, Any], judged: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     key, parses = program_key(completion["text"])
-    verdict, message = judged[key]
+    accepted = judged[key]["verdict"] == ACCEPTED
     return {
         "run_id": completion["run_id"],
         "problem_id": completion["problem_id"],
         "index": completion["index"],
         "solution_key": key if parses else None,
-        "verdict": verdict,
-        "message": message,
-        "cluster_id": signature(features(completion["text"])) if verdict == ACCEPTED else None,
+        **judged[key],
+        "cluster_id": signature(features(completion["text"])) if accepted else None,
     }
 
 

@@ -36,7 +36,7 @@ def write_report(config: Config, rows: Sequence[dict[str, Any]]) -> tuple[str, s
     """Write `budget.png`, `budget.svg` and `report.html`; return the paths of the first and last and the sentences."""
     store = Store(config.run_dir)
     fit, advice = law_of(config, rows)
-    sentences = _sentences(rows, fit, advice)
+    sentences = _sentences(rows, fit, advice) + unsafe_words(rows)
     figure = budget_figure(rows, fit, advice)
     svg = figure_svg(figure)
     store.write_bytes(FIGURE, figure_png(figure))
@@ -96,6 +96,13 @@ def _sentences(
         return [advice.sentence]
     law = f"The law a + V_x/P + V_(y|x)/(P·K) fits: {fit.reason} (R² = {fit.r_squared:.2f})."
     return [advice.sentence, law]
+
+
+def unsafe_words(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Return a sentence that says so if programs ran without isolation."""
+    if all(row.get("isolated", True) for row in rows):
+        return []
+    return ["Programs were verified WITHOUT isolation (sandbox.allow_unsafe=true)."]
 
 
 def _runs_table(config: Config, rows: Sequence[dict[str, Any]]) -> Table:

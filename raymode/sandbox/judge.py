@@ -18,7 +18,7 @@ from raymode.sandbox.packages import NO_PACKAGES
 from raymode.sandbox.question import Question
 from raymode.sandbox.runner import LEVELS, Runner, check_machine
 from raymode.sandbox.runs import Run
-from raymode.sandbox.verdict import Status, Verdict
+from raymode.sandbox.verdict import UNSAFE, Status, Verdict
 
 _AUDIT_ONE_IN = 16
 _LOG = logging.getLogger(__name__)
@@ -76,6 +76,8 @@ class Sandbox:
         self._shared = shared
         self.level: str = self._lanes.level
         self.difference = ""
+        if self.level == UNSAFE:
+            _LOG.warning("sandbox: programs run WITHOUT isolation here (sandbox.allow_unsafe=true)")
 
     def __enter__(self) -> Self:
         return self

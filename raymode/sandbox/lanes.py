@@ -12,6 +12,7 @@ from raymode.errors import SandboxError
 from raymode.sandbox.packages import Packages
 from raymode.sandbox.runner import Runner
 from raymode.sandbox.turn import Turn
+from raymode.sandbox.verdict import UNSAFE
 
 
 class Lanes:
@@ -53,7 +54,7 @@ class Lanes:
                     return self._free.pop()
                 if len(self._runners) < self.count:
                     runner = Runner(
-                        None if self.level == "unsafe" else self.level,
+                        None if self.level == UNSAFE else self.level,
                         self._allow_unsafe,
                         self._shared,
                         self._packages,

@@ -22,9 +22,9 @@ from raymode.sandbox.protocol import FLAG_SHARED, MAX_TESTS, RUN, START, Request
 from raymode.sandbox.runs import MIB, Run, explain
 from raymode.sandbox.starts import ChildKilled, Code, Started, checked, compile_once, start_once
 from raymode.sandbox.turn import Turn
+from raymode.sandbox.verdict import UNSAFE
 
 LEVELS = ("L4", "L3", "L2")
-UNSAFE = "unsafe"
 MAX_SOURCE_BYTES = 1 << 20
 # Beside the program's own memory: the interpreter, one thread with the customary 512 MB stack, and the
 # stacks of the other threads. Peak resident memory decides; this only ends what grows without bound.

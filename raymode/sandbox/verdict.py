@@ -3,6 +3,9 @@
 import enum
 from dataclasses import dataclass
 
+UNSAFE = "unsafe"
+"""The level of programs that ran under resource limits alone, which only `allow_unsafe` allows."""
+
 
 class Status(enum.StrEnum):
     """The outcome of judging one program on its tests."""
@@ -53,3 +56,8 @@ class Verdict:
     def accepted(self) -> bool:
         """Whether every test passed."""
         return self.status is Status.AC
+
+    @property
+    def isolated(self) -> bool:
+        """Whether the program ran, if it did, under the kernel's isolation."""
+        return self.level != UNSAFE

@@ -101,6 +101,7 @@ def _solution(candidate: Row, verdict: Verdict) -> Row:
         "cluster_id": signature(words) if verdict.accepted else None,
         "features": words,
         "reward": float(verdict.accepted),
+        "isolated": verdict.isolated,
     }
 
 

@@ -51,6 +51,7 @@ def finished_row(cell: SweepCell) -> dict[str, Any]:
         row |= _columns(name, interval)
     if "pass_at_1" in families:
         row |= _columns("families_pass_at_1", families["pass_at_1"])
+    row["isolated"] = all(score["isolated"] for score in scores)
     row["heldout_problems"] = main["pass_at_1"].n if "pass_at_1" in main else 0
     row["samples_per_problem"] = cell.config.sample.completions
     cores = {

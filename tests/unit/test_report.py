@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from raymode.report.page import Figure, Table, format_value, report_html, rows_csv
+from raymode.report.sweep import unsafe_words
 from raymode.sweep.law import fit_law, law_points
 from raymode.sweep.recommend import recommend
 
@@ -134,6 +135,12 @@ def page() -> str:
         environment={"python": HOSTILE},
         failures=rows[-1:],
     )
+
+
+def test_words_say_when_programs_were_not_isolated() -> None:
+    assert unsafe_words([{"isolated": True}, {"status": "failed"}]) == []
+    (sentence,) = unsafe_words([{"isolated": True}, {"isolated": False}])
+    assert "WITHOUT isolation" in sentence
 
 
 def test_page_is_self_contained_and_escaped() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from raymode.errors import DataError
-from raymode.sandbox import Question, Sandbox, Status, Verdict
+from raymode.sandbox import Question, Sandbox, Status, Verdict, runner
 from raymode.schema import table_of
 from raymode.sets.parts import TABLES, file_name, is_whole, summarize, write_part
 from raymode.sets.records import prepare
@@ -133,6 +133,17 @@ def test_equal_programs_are_one_candidate_with_a_count() -> None:
     assert prepared.candidates[0]["label"] == "first"
     assert len({row["solution_id"] for row in prepared.candidates}) == 2
     assert prepare(problem(), "no list", "here").candidates == []
+
+
+def test_rows_say_when_nothing_isolated_the_programs(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(runner, "breaches", lambda output: ["read a file"])
+    with Sandbox(allow_unsafe=True) as unsafe:
+        judged = judge(prepare(problem(), [solution(RIGHT)], "here"), unsafe)
+    assert [row["isolated"] for row in judged.solutions] == [False]
+    assert [row["level"] for row in judged.executions] == ["unsafe"]
+    assert "WITHOUT isolation" in caplog.text
 
 
 def test_verdicts_become_rows(sandbox: Sandbox) -> None:
