@@ -9,9 +9,10 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-SOURCES = ("embedded",)
-SPLITS = ("train", "heldout_parameters", "heldout_families")
-SELECTIONS = ("random",)
+SOURCES = ("embedded", "code_contests", "references", "tables")
+SPLITS = ("train", "heldout", "heldout_parameters", "heldout_families")
+CLUSTERINGS = ("signature", "jaccard", "tree_edit")
+SELECTIONS = ("random", "best", "diverse", "quality_diversity", "cluster_first", "log_det")
 LOSSES = ("nll", "eco")
 ECO_REDUCTIONS = ("sum", "mean", "residual")
 ENGINES = ("vllm", "transformers")
@@ -38,12 +39,46 @@ class EmbeddedConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadConfig:
+    """Which rows of the source's files are read."""
+
+    split: str = key("", "name of the split to read; empty = all there are")
+    heldout_fraction: float = key(
+        0.1, "share of the problems kept for evaluation where the files name no split"
+    )
+    limit: int = key(0, "problems to read; 0 = all")
+
+
+@dataclass(frozen=True, slots=True)
+class CodeContestsConfig:
+    """source=code_contests: rows of deepmind/code_contests, in Parquet files or by name."""
+
+    cpu_s: float = key(2.0, "CPU seconds of one test where a row has no limit")
+    memory_mb: int = key(256, "memory of one test where a row has no limit, MiB")
+    max_tests: int = key(0, "tests used per problem, the published ones first; 0 = all")
+
+
+@dataclass(frozen=True, slots=True)
+class ReferencesConfig:
+    """source=references: texts, with many references per prompt."""
+
+    id: str = key("", "column with the prompt's id; empty = recognised")
+    prompt: str = key("", "column with the prompt; empty = recognised")
+    response: str = key("", "column with a reference or a list of them; empty = recognised")
+    label: str = key("", "column with the references' clusters; empty = recognised")
+
+
+@dataclass(frozen=True, slots=True)
 class SetsConfig:
     """Raw solutions -> equivalence sets."""
 
     path: str = key("", "directory of the set tables; empty = <run_dir>/sets")
     problems_per_part: int = key(20, "problems per part file: the unit of resuming")
     actors: int = key(2, "sandbox actors that verify, one CPU each")
+    dataset: bool = key(True, "write a Hugging Face dataset and a card beside the tables")
+    min_pass_share: float = key(
+        0.5, "a problem is set aside if fewer of its solutions claimed to be right pass its tests"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +119,9 @@ class TrainConfig:
     responses: int = key(4, "K: responses kept per prompt")
     minimum_responses: int = key(0, "use only problems with so many accepted solutions; 0 = K")
     selection: str = key("random", f"how K of N responses are kept: {', '.join(SELECTIONS)}")
+    diversity_weight: float = key(
+        4.0, "weight of coverage against reward with selection=quality_diversity"
+    )
     loss: str = key("nll", f"one of {', '.join(LOSSES)}")
     steps: int = key(200, "optimiser updates")
     responses_per_step: int = key(48, "responses in one update, over all workers; a multiple of K")
@@ -119,7 +157,7 @@ class SampleConfig:
     engines: int = key(1, "engine actors in the pool")
     checkpoint: str = key("", "checkpoint to sample from; empty = <run_dir>/checkpoint")
     splits: tuple[str, ...] = key(
-        ("heldout_parameters", "heldout_families"), "splits to draw prompts from"
+        (), "splits to draw prompts from; empty = all that are kept for evaluation"
     )
     problems: int = key(0, "problems per split; 0 = all")
     completions: int = key(16, "n: completions per prompt")
@@ -175,6 +213,9 @@ class Config:
     source: str = key("embedded", "where problems come from")
     path: str = key("", "the source's files, where it has any")
     embedded: EmbeddedConfig = EmbeddedConfig()
+    read: ReadConfig = ReadConfig()
+    code_contests: CodeContestsConfig = CodeContestsConfig()
+    references: ReferencesConfig = ReferencesConfig()
     sets: SetsConfig = SetsConfig()
     sandbox: SandboxConfig = SandboxConfig()
     model: ModelConfig = ModelConfig()

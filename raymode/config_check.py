@@ -31,7 +31,7 @@ def check(config: Config) -> None:
     _one_of("sandbox.level", config.sandbox.level, ("", "L4", "L3", "L2"))
     _check_packages(config.sandbox.packages)
     _at_least(config)
-    _check_embedded(config)
+    _check_source(config)
     _check_values(config)
     if config.eco.weight and train.loss != "eco":
         raise ConfigError(
@@ -66,11 +66,13 @@ def check(config: Config) -> None:
 def _at_least(config: Config) -> None:
     """Check the lower bounds of numbers, all in one table."""
     bounds: dict[str, float] = {
-        "seed": 0, "embedded.families": 0, "embedded.problems_per_family": 1, "embedded.tests_per_problem": 10,
+        "seed": 0, "read.limit": 0, "read.heldout_fraction": 0, "code_contests.cpu_s": 0.001,
+        "code_contests.memory_mb": 16, "code_contests.max_tests": 0, "sets.min_pass_share": 0,
+        "embedded.families": 0, "embedded.problems_per_family": 1, "embedded.tests_per_problem": 10,
         "embedded.slow_every": 1, "embedded.heldout_families": 0, "sets.problems_per_part": 1, "sets.actors": 1,
         "sandbox.lanes": 1,
         "model.vocabulary": 320, "model.width": 64, "model.layers": 1, "train.prompts": 0, "train.responses": 1,
-        "train.minimum_responses": 0, "train.steps": 1, "train.responses_per_step": 1, "train.max_tokens": 8,
+        "train.minimum_responses": 0, "train.diversity_weight": 0, "train.steps": 1, "train.responses_per_step": 1, "train.max_tokens": 8,
         "train.workers": 1, "train.checkpoint_every": 1, "train.max_failures": 0, "train.warmup_steps": 0, "train.seed": 0,
         "train.learning_rate": 0, "train.clip_norm": 0, "train.weight_decay": 0, "eco.weight": 0,
         "sample.engines": 1, "sample.problems": 0, "sample.completions": 1, "sample.temperature": 0,
@@ -84,8 +86,8 @@ def _at_least(config: Config) -> None:
         if not value >= least:
             raise ConfigError(f"{name}={value}: must be at least {least:g}")
     for name, values in {"sweep.responses": config.sweep.responses, "sweep.budgets": config.sweep.budgets,
-                         "sweep.seeds": config.sweep.seeds, "score.pass_ks": config.score.pass_ks,
-                         "sample.splits": config.sample.splits}.items():  # fmt: skip
+                         "sweep.seeds": config.sweep.seeds,
+                         "score.pass_ks": config.score.pass_ks}.items():  # fmt: skip
         if not values:
             raise ConfigError(f"{name}: is empty; give at least one value")
     share = config.sample.gpu_per_engine
@@ -95,14 +97,30 @@ def _at_least(config: Config) -> None:
         )
     if not 0 < config.sample.top_p <= 1:
         raise ConfigError(f"sample.top_p={config.sample.top_p}: must be above 0 and at most 1")
-    if not 0 <= config.embedded.heldout_fraction < 1:
+    for name, value in (
+        ("embedded.heldout_fraction", config.embedded.heldout_fraction),
+        ("read.heldout_fraction", config.read.heldout_fraction),
+    ):
+        if not 0 <= value < 1:
+            raise ConfigError(f"{name}={value}: must be at least 0 and below 1")
+    if config.sets.min_pass_share > 1:
+        raise ConfigError(f"sets.min_pass_share={config.sets.min_pass_share}: must be at most 1")
+
+
+def _check_source(config: Config) -> None:
+    """Check that the source has what it needs, and that every split that is sampled will hold problems."""
+    if config.source == "embedded":
+        if config.path:
+            raise ConfigError(f"path={config.path!r}: source=embedded reads no files; set source")
+        _check_embedded(config)
+        return
+    if not config.path:
         raise ConfigError(
-            f"embedded.heldout_fraction={config.embedded.heldout_fraction}: must be at least 0 and below 1"
+            f"path: is empty; source={config.source} needs a file, directory, URL or hf:NAME"
         )
 
 
 def _check_embedded(config: Config) -> None:
-    """Check that every split that is sampled will hold problems."""
     embedded = config.embedded
     if embedded.families and embedded.heldout_families >= embedded.families:
         raise ConfigError(
@@ -110,6 +128,7 @@ def _check_embedded(config: Config) -> None:
             f" embedded.families={embedded.families}"
         )
     empty = {
+        "heldout": True,
         "heldout_families": not embedded.heldout_families,
         "heldout_parameters": not embedded.heldout_fraction,
     }

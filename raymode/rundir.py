@@ -20,13 +20,17 @@ from raymode.store import Store
 
 # Sections that determine each stage's result, on top of those of the stages before it.
 STAGE_SECTIONS = {
-    "sets": ("seed", "source", "path", "embedded", "sandbox"),
+    "sets": (
+        *("seed", "source", "path", "embedded", "read", "code_contests", "references"),
+        *("sandbox", "sets"),
+    ),
     "train": ("model", "train", "eco"),
     "sample": ("sample",),
     "score": ("score",),
 }
 # Keys that say how work is spread or kept, not what comes out of it.
 HOW = {
+    "sets": {"path", "actors", "problems_per_part", "dataset"},
     "train": {"workers", "gpu", "checkpoint_every", "max_failures"},
     "sample": {"engines", "kv_cache_gb", "gpu_per_engine"},
     "score": {"actors"},

@@ -26,7 +26,7 @@ from raymode.rundir import (
 from raymode.seed import derive_seed
 from raymode.store import Store
 
-HELDOUT_SPLITS = ("heldout_parameters", "heldout_families")
+HELDOUT_SPLITS = ("heldout", "heldout_parameters", "heldout_families")
 HELDOUT_RESPONSES = 6  # responses of a held-out problem whose log-probability is measured
 
 
@@ -35,9 +35,23 @@ def build_sets(config: Config) -> dict[str, Any]:
     from raymode.sets.build import build_sets as build
 
     store = open_run(config)
-    if not Store(config.sets_path).exists("manifest.json"):
+    sets = Store(config.sets_path)
+    if not sets.exists("manifest.json"):
         describe(store, config)
-    return build(config)
+    summary = build(config)
+    if config.sets.dataset and not config.sets.path:  # sets of others are left as they are
+        _publish(sets, summary)
+    return summary
+
+
+def _publish(sets: Store, summary: dict[str, Any]) -> None:
+    """Write what others read of finished sets, `dataset/` and `card.html`, where it is not there yet."""
+    from raymode.report.card import CARD, write_card
+    from raymode.sets.dataset import write_dataset
+
+    write_dataset(sets, summary)
+    if not sets.exists(CARD):
+        write_card(sets, summary)
 
 
 def train(config: Config) -> dict[str, Any]:
@@ -115,8 +129,15 @@ def heldout_problems(config: Config) -> list[dict[str, Any]]:
     from raymode.sets.select import order_prompts
 
     rows = {row["problem_id"]: row for row in set_table(config, "problems").to_pylist()}
+    there = {row["split"] for row in rows.values()}
+    splits = config.sample.splits or [split for split in HELDOUT_SPLITS if split in there]
+    if not splits:
+        raise DataError(
+            f"{config.sets_path}: no problem is kept for evaluation, only {', '.join(sorted(there))}; build the sets"
+            " with more of them (read.heldout_fraction)"
+        )
     chosen = []
-    for split in config.sample.splits:
+    for split in splits:
         names = [name for name, row in rows.items() if row["split"] == split]
         if not names:
             raise DataError(
@@ -190,6 +211,8 @@ def _select(config: Config) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]
         responses=settings.responses,
         seed=derive_seed(config.seed, "select", settings.seed),
         minimum_responses=settings.minimum_responses,
+        selection=settings.selection,
+        diversity_weight=settings.diversity_weight,
     )
     heldout = heldout_groups(problems, solutions, HELDOUT_SPLITS, HELDOUT_RESPONSES, config.seed)
     return groups, heldout

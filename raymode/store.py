@@ -10,6 +10,8 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,8 @@ from raymode.schema import table_of
 
 CONNECT_SECONDS = 3.0
 REQUEST_SECONDS = 30.0
+ROW_GROUP, ROW_GROUP_BYTES = 4096, 16 << 20
+_COPIED_AT_ONCE = 4 << 20
 
 
 class Store:
@@ -104,8 +108,23 @@ class Store:
     def write_table(self, name: str, table: pa.Table) -> None:
         """Write an Arrow table as Parquet file `name`, atomically and with reproducible bytes."""
         buffer = pa.BufferOutputStream()
-        pq.write_table(table, buffer, compression="zstd", row_group_size=4096)
+        pq.write_table(table, buffer, compression="zstd", row_group_size=ROW_GROUP)
         self.write_bytes(name, buffer.getvalue())
+
+    @contextlib.contextmanager
+    def table_writer(self, name: str, table: str) -> Iterator["TableWriter"]:
+        """Write Parquet file `name` of table `table` piece by piece; it stands whole at the end, or not at all."""
+        with tempfile.TemporaryDirectory() as scratch:
+            # Not straight to its place: an object store would keep the first half of a failed upload.
+            local = Path(scratch) / "table.parquet"
+            with contextlib.closing(TableWriter(local, table_of(table, ()).schema)) as writer:
+                yield writer
+            with (
+                open(local, "rb") as source,
+                self._atomic(name) as target,
+                self.filesystem.open_output_stream(target) as stream,
+            ):
+                shutil.copyfileobj(source, stream, _COPIED_AT_ONCE)
 
     def read_table(self, name: str, columns: list[str] | None = None) -> pa.Table:
         """Return a Parquet file, or all parts of a directory `name` in order, as one table."""
@@ -181,6 +200,34 @@ class Store:
             raise
 
 
+class TableWriter:
+    """Writes a Parquet file piece by piece, in row groups of bounded size; the same pieces give the same bytes."""
+
+    def __init__(self, file: Path, schema: pa.Schema) -> None:
+        self._writer = pq.ParquetWriter(file, schema, compression="zstd")
+        self._waiting: list[pa.Table] = []
+        self._rows = self._bytes = 0
+
+    def write(self, piece: pa.Table) -> None:
+        """Add the rows of a table."""
+        self._waiting.append(piece)
+        self._rows += piece.num_rows
+        self._bytes += piece.nbytes
+        if self._rows >= ROW_GROUP or self._bytes >= ROW_GROUP_BYTES:
+            self._flush()
+
+    def close(self) -> None:
+        """Write what waits, and the end of the file."""
+        self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        if self._waiting:
+            self._writer.write_table(pa.concat_tables(self._waiting), row_group_size=ROW_GROUP)
+        self._waiting.clear()
+        self._rows = self._bytes = 0
+
+
 def content_hash(directory: Path, files: Iterable[str]) -> str:
     """Return the SHA-256 over names and contents of `files` inside `directory`."""
     digest = hashlib.sha256()
@@ -193,10 +240,25 @@ def content_hash(directory: Path, files: Iterable[str]) -> str:
 
 def table_hash(table: pa.Table) -> str:
     """Return the SHA-256 of a table's rows, whatever its chunking."""
-    digest = hashlib.sha256(str(table.schema.remove_metadata()).encode())
-    for row in table.to_pylist():
-        digest.update(json.dumps(row, sort_keys=True, ensure_ascii=True).encode())
+    digest = RowDigest(table.schema)
+    digest.update(table.to_pylist())
     return digest.hexdigest()
+
+
+class RowDigest:
+    """The SHA-256 of a table that is not there as a whole."""
+
+    def __init__(self, schema: pa.Schema) -> None:
+        self._digest = hashlib.sha256(str(schema.remove_metadata()).encode())
+
+    def update(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Add rows."""
+        for row in rows:
+            self._digest.update(json.dumps(row, sort_keys=True, ensure_ascii=True).encode())
+
+    def hexdigest(self) -> str:
+        """Return the hash of the rows so far."""
+        return self._digest.hexdigest()
 
 
 def _open_filesystem(url: str) -> tuple[pafs.FileSystem, str]:

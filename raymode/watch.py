@@ -21,10 +21,10 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from raymode.actors import own_error
 from raymode.errors import SandboxError
 from raymode.sandbox import Question, Sandbox, Status, Verdict
+from raymode.sandbox.verdict import QUARANTINED
 
 DEATHS = 2  # of its judge, while it ran: a program is then in quarantine
 PATIENCE = 6  # deaths over one problem that put nothing in quarantine: programs are not the cause
-QUARANTINED = "quarantined: its judge died twice while running it"
 SHOWN = 20  # programs named in one line
 
 
@@ -34,6 +34,11 @@ class Past:
 
     deaths: int = 0
     quarantined: frozenset[str] = frozenset()
+
+    @property
+    def calls_for_care(self) -> bool:
+        """Whether the problem's programs are to be noted one by one."""
+        return bool(self.deaths or self.quarantined)
 
 
 @dataclass(slots=True)
@@ -79,7 +84,7 @@ class Watch:
         problem.running = ""
 
     def run(self, name: str, program: str) -> None:
-        """Note that a program of a problem is being run from now on."""
+        """Note that a program of a problem is being run from now on, "" for none."""
         self._problems.setdefault(name, _Problem()).running = program
 
     def done(self, name: str) -> None:
@@ -90,14 +95,19 @@ class Watch:
             self._problems[name] = _Problem(blamed=Counter(dict.fromkeys(kept, DEATHS)))
 
 
-def start_watch() -> Any:
-    """Return the handle of a new watch on this node; the watch ends when the handle is gone."""
+@contextlib.contextmanager
+def watching() -> Iterator[Any]:
+    """Yield the handle of a new watch on this node, which ends with the block."""
     here = ray.get_runtime_context().get_node_id()
     remote: Any = ray.remote(Watch).options(
         num_cpus=0, max_restarts=-1, max_task_retries=-1,
         scheduling_strategy=NodeAffinitySchedulingStrategy(here, soft=True),
     )  # fmt: skip
-    return remote.remote()
+    watch = remote.remote()
+    try:
+        yield watch
+    finally:
+        ray.kill(watch)
 
 
 class WatchedSandbox:
@@ -122,9 +132,11 @@ class WatchedSandbox:
     def judge_many(self, questions: Sequence[Question]) -> list[Verdict]:
         """Return the verdicts on programs of the problem; SANDBOX_ERROR on those in quarantine."""
         sandbox = self._open()
-        if not self._past.deaths:
+        if not self._past.calls_for_care:
             return sandbox.judge_many(questions)
-        return [self._judge_with_care(sandbox, question) for question in questions]
+        verdicts = [self._judge_with_care(sandbox, question) for question in questions]
+        self._watch.run.remote(self._name, "")  # what ends the judge from here on is no program
+        return verdicts
 
     def _judge_with_care(self, sandbox: Sandbox, question: Question) -> Verdict:
         key = hashlib.sha256(question.program.encode("utf-8", "surrogatepass")).hexdigest()
@@ -143,12 +155,12 @@ def _quarantined(level: str) -> Verdict:
 
 
 def name_unjudged(stage: str, table: str, programs: Sequence[str]) -> None:
-    """Print one line that names the programs without a verdict, if there are any."""
+    """Print one line that names the programs without a verdict, if there are any, and how to try again."""
     if not programs:
         return
     more = f" and {len(programs) - SHOWN} more" if len(programs) > SHOWN else ""
     print(
         f"warning: {stage}: {len(programs)} programs could not be judged (table {table} says why): "
-        + "; ".join(programs[:SHOWN]) + more,
+        + "; ".join(programs[:SHOWN]) + more + "; to try again, see docs/sets.md, Resuming",
         file=sys.stderr, flush=True,
     )  # fmt: skip

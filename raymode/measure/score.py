@@ -3,7 +3,7 @@
 import functools
 import hashlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from raymode.actors import answers
 from raymode.cluster import require
-from raymode.config import Config
+from raymode.config import Config, SandboxConfig
 from raymode.measure.problem import score_problem
 from raymode.progress import Progress
 from raymode.sandbox import Question, Status
@@ -19,13 +19,13 @@ from raymode.sets.cluster import signature
 from raymode.sets.features import features
 from raymode.sets.normalize import Rejection, normalize
 from raymode.sets.select import is_accepted
-from raymode.sets.verify import open_sandbox, stable_message, tests_and_limits
+from raymode.sets.verify import open_sandbox, pinned, stable_message, tests_and_limits
 from raymode.store import Store
-from raymode.watch import WatchedSandbox, name_unjudged, start_watch
+from raymode.watch import WatchedSandbox, name_unjudged, watching
 
 PROBLEMS_PER_PIECE = 8
 ACCEPTED = "AC"
-RETRIES = 1000  # of a piece whose judge died; the watch gives up long before
+RETRIES = 1000  # of a piece whose judge died; the watch, unless it dies too, gives up before
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,8 @@ class Asked:
 class JudgeActor:
     """One watched sandbox in a process of its own."""
 
-    def __init__(self, config: Config, watch: Any) -> None:
-        self.sandbox = WatchedSandbox(functools.partial(open_sandbox, config.sandbox), watch)
+    def __init__(self, config: SandboxConfig, watch: Any) -> None:
+        self.sandbox = WatchedSandbox(functools.partial(open_sandbox, config), watch)
 
     def judge(self, piece: Sequence[Asked]) -> list[dict[str, dict[str, Any]]]:
         """Return for every problem of the piece: key -> what the judge says, by column of table `judged`."""
@@ -55,7 +55,8 @@ def _judge_problem(sandbox: WatchedSandbox, asked: Asked) -> dict[str, dict[str,
     problem = asked.problem
     tests, limits = tests_and_limits(problem)
     questions = [
-        Question(program, tests, limits, problem["checker"], name=key)
+        # The problem too: a message tells of the very program, and another problem may have the same tests.
+        Question(program, tests, limits, problem["checker"], name=f"{problem['problem_id']}/{key}")
         for key, program in asked.programs.items()
     ]
     verdicts = sandbox.judge_many(questions)
@@ -99,10 +100,7 @@ def judge_completions(
     if asked:
         actors = min(config.score.actors, len(asked))
         require(actors, 0, f"score.actors={config.score.actors}")
-    watch = start_watch() if asked else None
-    for number, verdicts in answers(
-        JudgeActor, (config, watch), {"num_cpus": 1}, config.score.actors, "judge", asked, RETRIES
-    ):
+    for number, verdicts in _verdicts(asked, config):
         rows = [
             _row(completion, judged)
             for name, judged in zip(pieces[number], verdicts, strict=True)
@@ -115,6 +113,19 @@ def judge_completions(
     if asked:
         name_unjudged(f"score {config.label}", "judged", _not_judged(rows))
     return rows
+
+
+def _verdicts(
+    asked: Mapping[int, list[Asked]], config: Config
+) -> Iterator[tuple[int, list[dict[str, dict[str, Any]]]]]:
+    """Yield (number of a piece, what its judge says of every problem), in any order."""
+    if not asked:
+        return
+    sandbox = pinned(config.sandbox)
+    with watching() as watch:
+        yield from answers(
+            JudgeActor, (sandbox, watch), {"num_cpus": 1}, config.score.actors, "judge", asked, RETRIES
+        )  # fmt: skip
 
 
 def _not_judged(judged: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -30,20 +30,33 @@ _LOOPS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns 0 if the program is right, the selftest holds, no attack gets through."""
+    """Run the command line; returns 0: right, holds, none got through; 1: not so; 2: could not be found out."""
     parser = _parser()
     options = parser.parse_args(arguments)
+    _check(parser, options)
     try:
         if options.selftest:
             return _selftest(options.level)
         if options.attacks is not None:
             return _attacks(options.attacks, options.level)
-        if options.program is None or options.expect is None:
-            parser.error("give a program and --expect, or --selftest, or --attacks DIR")
         return _judge(options)
-    except (RaymodeError, OSError) as error:
+    except (RaymodeError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+    except OSError as error:
+        named = f"{error.filename}: " if error.filename else ""
+        print(f"error: {named}{error.strerror}", file=sys.stderr)
+    return 2
+
+
+def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Refuse options that would be ignored, and a program without what it should print."""
+    alone = {"--selftest": options.selftest, "--attacks": options.attacks is not None}
+    asked = [name for name, given in alone.items() if given]
+    about_a_program = (options.program, options.input, options.expect, options.package or None)
+    if len(asked) > 1 or (asked and any(given is not None for given in about_a_program)):
+        parser.error(f"{asked[0]} goes with --level alone")
+    if not asked and (options.program is None or options.expect is None):
+        parser.error("give a program and --expect, or --selftest, or --attacks DIR")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -51,55 +64,45 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m raymode.sandbox", description="Judge a program in isolation."
     )
-    parser.add_argument("program", nargs="?", type=Path, help="a Python program")
-    parser.add_argument(
-        "--input", type=Path, help="file it reads from standard input (default: nothing)"
-    )
-    parser.add_argument("--expect", type=Path, help="file with the output it should print")
-    parser.add_argument(
-        "--checker", choices=sorted(CHECKERS), default="tokens", help="default: tokens"
-    )
-    parser.add_argument(
-        "--cpu", type=float, default=defaults.cpu_s, metavar="S", help="CPU seconds (%(default)s)"
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add("program", nargs="?", type=Path, help="a Python program")
+    add("--input", type=Path, help="file it reads from standard input (default: nothing)")
+    add("--expect", type=Path, help="file with the output it should print")
+    add("--checker", choices=sorted(CHECKERS), default="tokens", help="default: tokens")
+    add("--cpu", type=float, default=defaults.cpu_s, metavar="S", help="CPU seconds (%(default)s)")
+    add("--wall", type=float, metavar="S", help="seconds on the clock (20 x --cpu, at least 10)")
+    add(
         "--memory",
         type=int,
         default=defaults.memory_mb,
         metavar="MIB",
         help="peak MiB (%(default)s)",
     )
-    parser.add_argument(
-        "--level", choices=LEVELS, help="isolation (default: the strongest this host allows)"
-    )
-    parser.add_argument(
+    add("--level", choices=LEVELS, help="isolation (default: the strongest this host allows)")
+    add(
         "--package",
         action="append",
         default=[],
         metavar="NAME",
         help="an installed package that the program may import, such as numpy; may be given again",
     )
-    parser.add_argument(
-        "--selftest", action="store_true", help="say what isolates programs here, and try it"
-    )
-    parser.add_argument(
-        "--attacks", type=Path, metavar="DIR", help="run the hostile programs of a folder"
-    )
+    add("--selftest", action="store_true", help="say what isolates programs here, and try it")
+    add("--attacks", type=Path, metavar="DIR", help="run the hostile programs of a folder")
     return parser
 
 
 def _judge(options: argparse.Namespace) -> int:
     given = _read(options.input) if options.input else ""
-    limits = Limits(cpu_s=options.cpu, memory_mb=options.memory)
+    tests = [Test(given, _read(options.expect))]
+    limits = Limits(cpu_s=options.cpu, wall_s=options.wall, memory_mb=options.memory)
     with Sandbox(level=options.level, packages=options.package) as sandbox:
-        tests = [Test(given, _read(options.expect))]
         verdict = sandbox.judge(_read(options.program), tests, limits, options.checker)
     print(f"{verdict.status}  {verdict.message}".rstrip())
     print(
         f"cpu {verdict.cpu_s:.3f} s, peak {verdict.max_rss_mb:.1f} MiB, wall {verdict.wall_s:.3f} s, "
         f"isolation {verdict.level}"
     )
-    return 0 if verdict.status is Status.AC else 1
+    return {Status.AC: 0, Status.SANDBOX_ERROR: 2}.get(verdict.status, 1)
 
 
 def _read(path: Path) -> str:

@@ -53,10 +53,18 @@ class AttackResult:
 
 
 def load_attacks(folder: Path) -> list[Attack]:
-    """Read the attacks of `folder` in name order. Raises DataError if there are none."""
+    """Read the attacks of `folder` in name order; a description without a program is ignored.
+
+    Raises DataError if there are none, or the descriptions cannot be read.
+    """
     manifest = folder / "manifest.json"
-    rows = json.loads(manifest.read_text()) if manifest.exists() else []
-    described = {row["file"]: row for row in rows}
+    try:
+        rows = json.loads(manifest.read_text()) if manifest.exists() else []
+        described = {row["file"]: row for row in rows}
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f'{manifest}: expected a list of {{"file", "expect", "inputs"}} ({error})'
+        ) from None
     attacks = []
     for path in sorted(folder.glob("*.py")):
         row = described.get(path.name, {})

@@ -9,7 +9,7 @@ import socket
 import struct
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from raymode.errors import SandboxError
@@ -29,12 +29,12 @@ from raymode.sandbox.protocol import (
     Request,
 )
 from raymode.sandbox.turn import Holding, Turn
+from raymode.sandbox.usage import usage
 
 _START_S = 30.0
 _GRACE_S = 15.0  # beyond the wall limit, for the zygote to answer on a busy machine
 _WATCH_S = (0.002, 0.05)
 _FASTEST_GROWTH = 2 << 30  # bytes resident per second, about what page faults allow
-_PAGE, _TICKS = os.sysconf("SC_PAGE_SIZE"), os.sysconf("SC_CLK_TCK")
 _ASLEEP_S = 0.1
 _BOOT = """
 import os, sys, types
@@ -54,16 +54,15 @@ Modules that register a handler make every fork dearer, and children need none o
 """
 
 
-def _usage(child: int) -> tuple[int, float]:
-    """Bytes resident and CPU seconds of the process behind a pidfd; nothing if it has ended."""
-    with open(f"/proc/self/fdinfo/{child}") as lines:
-        pid = next(int(line.split()[1]) for line in lines if line.startswith("Pid:"))
-    try:
-        with open(f"/proc/{pid}/stat") as stat:
-            fields = stat.read().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0, 0.0
-    return int(fields[21]) * _PAGE, (int(fields[11]) + int(fields[12])) / _TICKS
+def _execute(interpreter: Interpreter, descriptor: int, errors: int) -> subprocess.Popen[bytes]:
+    """Start the interpreter with the zygote's code, a socket to the judge, and nothing else of this process."""
+    folder = os.path.dirname(os.path.abspath(__file__))
+    boot = ["-c", _BOOT, os.path.dirname(folder), folder, str(descriptor), loops.KIND]
+    return subprocess.Popen(
+        [interpreter.executable, "-S", "-P", "-B", *boot],
+        env=interpreter.environment, pass_fds=[descriptor], start_new_session=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors, cwd="/",
+    )  # fmt: skip
 
 
 class Dialogue(Protocol):
@@ -82,10 +81,22 @@ class ZygoteDied(Exception):
     """The zygote ended or fell silent; the work it had is to be done again."""
 
 
+@contextlib.contextmanager
+def _trouble_is_death() -> Iterator[None]:
+    """Raise ZygoteDied for an error of the system inside; one without a number is the caller's own (an alarm's)."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise ZygoteDied(str(error)) from None
+
+
 class Zygote:
     """One warm interpreter at isolation `level`.
 
-    Raises SandboxError if it cannot shut itself in, PackageError if it cannot load `packages`.
+    Raises SandboxError if it cannot shut itself in, PackageError if it cannot load `packages`, ZygoteDied if it
+    could not be started for a reason that lies elsewhere.
     """
 
     def __init__(
@@ -95,20 +106,16 @@ class Zygote:
         self._cgroup = Cgroup.make() if level == "L4" else None
         self._oom_kills = 0
         self._turn = turn
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._connection, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         errors = os.memfd_create("zygote-errors")
-        folder = os.path.dirname(os.path.abspath(__file__))
-        boot = ["-c", _BOOT, os.path.dirname(folder), folder, str(theirs.fileno()), loops.KIND]
-        with theirs:
-            self._process = subprocess.Popen(
-                [interpreter.executable, "-S", "-P", "-B", *boot],
-                env=interpreter.environment, pass_fds=[theirs.fileno()], start_new_session=True,
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors, cwd="/",
-            )  # fmt: skip
-        self._connection = ours
         try:
-            if self._cgroup:
-                self._cgroup.add(self._process.pid)  # it waits for its setup; its children follow
+            with theirs, _trouble_is_death():
+                self._process = _execute(interpreter, theirs.fileno(), errors)
+                if self._cgroup:
+                    self._cgroup.add(
+                        self._process.pid
+                    )  # it waits for its setup; its children follow
             allowed = packages.setup(interpreter.library_folder) if packages.files else {}
             self._start(interpreter.setup(level, os.getpid(), shared, allowed), errors)
         except BaseException:
@@ -118,7 +125,8 @@ class Zygote:
             os.close(errors)
 
     def _start(self, setup: dict[str, Any], errors: int) -> None:
-        self._connection.send(marshal.dumps(setup))
+        with _trouble_is_death():
+            self._connection.send(marshal.dumps(setup))
         level = setup["level"]
         try:
             answer, _ = self._receive(time.monotonic() + _START_S)
@@ -149,16 +157,19 @@ class Zygote:
 
         memory: bytes resident at which a child that runs for long is killed. dialogue: with the child, meanwhile.
         """
-        if self._cgroup:
-            # What the children write to files in memory is theirs too, and stays until it has been read.
-            written = (request.tests + 2) * request.file_size
-            self._cgroup.limit(memory + written, request.threads + 1)
         with self._turn.taken() as holding:
             try:
-                socket.send_fds(self._connection, [REQUEST.pack(*request)], list(descriptors))
-            except OSError as error:
-                raise ZygoteDied(str(error)) from None
-            return self._receive_outcomes(request, memory, holding, dialogue)
+                with _trouble_is_death():
+                    if self._cgroup:
+                        # What children write to files in memory is theirs too, and stays until it has been read.
+                        written = (request.tests + 2) * request.file_size
+                        self._cgroup.limit(memory + written, request.threads + 1)
+                    socket.send_fds(self._connection, [REQUEST.pack(*request)], list(descriptors))
+                return self._receive_outcomes(request, memory, holding, dialogue)
+            except BaseException:
+                # An answer may be on its way: whoever asks next must not take it for the answer to something else.
+                self._connection.close()
+                raise
 
     def _receive_outcomes(
         self, request: Request, memory: int, holding: Holding, dialogue: Dialogue | None
@@ -188,7 +199,8 @@ class Zygote:
         """Whether the kernel has killed a child at the limit of its cgroup since the last call."""
         if self._cgroup is None:
             return False
-        before, self._oom_kills = self._oom_kills, self._cgroup.oom_kills()
+        with _trouble_is_death():
+            before, self._oom_kills = self._oom_kills, self._cgroup.oom_kills()
         return self._oom_kills > before
 
     def _converse(self, dialogue: Dialogue | None, wait_s: float) -> bool:
@@ -215,7 +227,7 @@ class Zygote:
         """
         busy_at, used_s = time.monotonic(), 0.0
         while time.monotonic() < deadline:
-            resident, used_now_s = _usage(child)
+            resident, used_now_s = usage(child)
             if resident > limit:
                 with contextlib.suppress(ProcessLookupError):
                     signal.pidfd_send_signal(child, signal.SIGKILL)
@@ -230,17 +242,17 @@ class Zygote:
         return False
 
     def _receive(self, deadline: float) -> tuple[bytes, list[int]]:
-        try:
-            self._connection.settimeout(max(0.001, deadline - time.monotonic()))
+        if not self._converse(None, deadline - time.monotonic()):
+            raise ZygoteDied("no answer in time")
+        with _trouble_is_death():
             answer, attached, _, _ = socket.recv_fds(self._connection, 4096, 1)
-        except OSError as error:
-            raise ZygoteDied(f"no answer: {error}") from None
         if not answer:
             raise ZygoteDied("the connection ended")
         return answer, attached
 
     def processes(self) -> list[int]:
         """Ids of the processes of the zygote's process group; nobody inside can leave it."""
+        assert self._process is not None
         found = []
         for name in os.listdir("/proc"):
             if name.isdigit():
@@ -252,13 +264,17 @@ class Zygote:
     def close(self) -> None:
         """End the zygote and everything in it; waits until it is gone."""
         self._connection.close()
-        try:
-            self._process.wait(2)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        if self._process:
+            try:
+                self._process.wait(2)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
         if self._cgroup:
-            self._cgroup.close()
+            with contextlib.suppress(
+                OSError
+            ):  # something stays for now: the next to make one removes it
+                self._cgroup.close()
 
     @property
     def has_cgroup(self) -> bool:

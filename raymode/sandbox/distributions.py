@@ -111,9 +111,13 @@ def _with_requirements(names: Sequence[str]) -> dict[str, metadata.Distribution]
 
 
 def _installed(name: str) -> metadata.Distribution:
+    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", name):
+        raise PackageError(
+            f"sandbox.packages: {name!r} is no name of a package; give names alone, such as numpy"
+        )
     try:
         return metadata.distribution(name)
-    except (metadata.PackageNotFoundError, ValueError):
+    except metadata.PackageNotFoundError:
         pass
     if name in sys.stdlib_module_names:
         raise PackageError(

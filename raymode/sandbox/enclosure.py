@@ -13,6 +13,7 @@ from typing import Any
 from raymode.sandbox import isolation
 from raymode.sandbox.isolation import READ_FILE, READ_FOLDER
 from raymode.sandbox.loops import load_filter
+from raymode.sandbox.syscalls import PR_SET_DUMPABLE, prctl
 
 MAX_FILES = 64
 _MIB = 1 << 20
@@ -171,6 +172,8 @@ def shut_in(enclosure: Enclosure, base_filter: bytes) -> None:
         if descriptor >= FIRST_KEPT + enclosure.kept:
             os.close(descriptor)
     _limit_zygote()
+    # Nobody of the same user may look at this process's descriptors through /proc, nor a child at its siblings'.
+    prctl(PR_SET_DUMPABLE, 0)
     load_filter(base_filter)
 
 

@@ -33,6 +33,7 @@ Work = tuple[int, int, bytes, tuple[int, ...]]
 _MAX_DESCRIPTORS = 64
 _LONG_MS = 20
 _PR_SET_PDEATHSIG = 1
+_len, _any, _type = len, any, type  # before a program can replace them
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _LIBC.syscall.restype = ctypes.c_long
 _SECCOMP = {"x86_64": 317, "aarch64": 277}
@@ -80,7 +81,9 @@ def leaves_nothing(
     """
     namespace, kinds, threads, at_exit = parts
     return (
-        len(threads) <= 1 and not at_exit and not any(type(v) in kinds for v in namespace.values())
+        _len(threads) <= 1
+        and not at_exit
+        and not _any(_type(v) in kinds for v in namespace.values())
     )
 
 

@@ -1,5 +1,6 @@
 """Judge programs: the trusted side, which holds the expected outputs and never runs a program itself."""
 
+import hashlib
 import logging
 import os
 from collections.abc import Iterable, Sequence
@@ -20,6 +21,7 @@ from raymode.sandbox.runner import LEVELS, Runner, check_machine
 from raymode.sandbox.runs import Run
 from raymode.sandbox.verdict import UNSAFE, Status, Verdict
 
+MOST_LANES = 64
 _AUDIT_ONE_IN = 16
 _LOG = logging.getLogger(__name__)
 
@@ -60,9 +62,10 @@ class Sandbox:
         """
         if level is not None and level not in LEVELS:
             raise ValueError(f"sandbox level {level!r} is not one of {', '.join(LEVELS)}")
-        if lanes < 1:
-            raise ValueError(f"sandbox lanes: {lanes} is less than 1")
+        if not 1 <= lanes <= MOST_LANES:
+            raise ValueError(f"sandbox lanes: {lanes} must be from 1 to {MOST_LANES}")
         self._owner = os.getpid()
+        self._secret = os.urandom(16)  # or a program could make sure that it is not looked at again
         self._memory = Memory(cache_size, killer_first)
         check_machine()
         allowed = NO_PACKAGES
@@ -72,7 +75,8 @@ class Sandbox:
             from raymode.sandbox.distributions import find_packages
 
             allowed = find_packages(tuple(packages))
-        self._lanes = Lanes(lanes, level, allow_unsafe, shared, allowed)
+        levels = [level] if level else list(LEVELS)
+        self._lanes = Lanes(lanes, levels + [UNSAFE] * allow_unsafe, shared, allowed)
         self._shared = shared
         self.level: str = self._lanes.level
         self.difference = ""
@@ -134,13 +138,24 @@ class Sandbox:
         verdict = self._memory.recall(key, self.level)
         if verdict is not None:
             return verdict
+        try:
+            return self._judge(question, key)
+        except OSError as error:
+            if error.errno is None:  # the caller's own, of an alarm say
+                raise
+            raise SandboxError(f"sandbox: this process is in trouble: {error}") from error
+
+    def _judge(self, question: Question, key: Key) -> Verdict:
         order = self._memory.order(key, len(question.tests))
         with self._lanes.borrowed() as runner:
-            judgement = Judgement(runner, question, order, self._shared)
+            shared = self._shared  # another lane may turn it off meanwhile
+            judgement = Judgement(runner, question, order, shared)
             verdict = judgement.judge()
-            if self._shared:
+            if shared:
                 verdict = self._audited(judgement, verdict, runner, question, order)
         self._memory.learn(key, verdict, judgement.is_poison)
+        if judgement.is_poison:
+            _LOG.warning("sandbox: quarantined program %s: %s", key[0], verdict.message)
         return verdict
 
     def _audited(
@@ -154,12 +169,13 @@ class Sandbox:
         """Judge a sample of what shared mode accepted once more, each test alone."""
         difference = judgement.difference
         name = digest_program(question.program)
-        if verdict.accepted and not difference and name[0] % _AUDIT_ONE_IN == 0:
+        chosen = hashlib.sha256(self._secret + name).digest()[0] % _AUDIT_ONE_IN == 0
+        if verdict.accepted and not difference and chosen:
             alone = Judgement(runner, question, order).judge()
             if not alone.accepted:
                 difference = f"accepted together; alone {alone.status} on test {alone.failing_test}"
                 verdict = alone
-        if difference:
+        if difference and self._shared:  # the first one
             self._shared, self.difference = False, f"program {name.hex()[:16]}: {difference}"
             _LOG.warning("sandbox: shared mode is off from here on: %s", self.difference)
         return verdict
@@ -185,7 +201,7 @@ class Sandbox:
 
     @property
     def quarantined(self) -> dict[str, str]:
-        """Programs that are not run any more, by the start of their digest: why."""
+        """Programs that are not run any more, by their name or digest: why."""
         return self._memory.quarantined
 
     @property

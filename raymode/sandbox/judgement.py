@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from raymode.sandbox.checkers import CHECKERS, SpecialJudge
 from raymode.sandbox.client import ZygoteDied
@@ -11,7 +12,7 @@ from raymode.sandbox.memfile import encode
 from raymode.sandbox.protocol import MAX_TESTS
 from raymode.sandbox.question import Question
 from raymode.sandbox.runner import Runner
-from raymode.sandbox.runs import Run
+from raymode.sandbox.runs import Run, first_line
 from raymode.sandbox.starts import Code, Started
 from raymode.sandbox.verdict import Status, Verdict
 
@@ -21,6 +22,9 @@ _BORDERLINE = 1.25
 _BORDERLINE_RUNS = 3
 _SLOW_TEST_S = 0.01  # longer ones gain nothing from being asked for together
 _SPECIAL_JUDGE_LIMITS = Limits(cpu_s=10.0)
+_JUDGE_MEMORY = (
+    32  # bytes for each character of what a special judge reads: the program may have flooded it
+)
 
 
 class _NoDecision(Exception):
@@ -186,21 +190,18 @@ class Judgement:
         if isinstance(code, str):
             raise _NoDecision(f"the special judge does not compile: {code}")
         try:
-            (run,) = self._runner.run(code, [question], _SPECIAL_JUDGE_LIMITS)
+            limits = replace(
+                _SPECIAL_JUDGE_LIMITS, memory_mb=512 + (_JUDGE_MEMORY * len(question) >> 20)
+            )
+            (run,) = self._runner.run(code, [question], limits)
         finally:
             code.close()
         if run.status is not Status.AC:
             raise _NoDecision(f"the special judge ended with {run.status}: {run.message}")
-        word, _, message = run.output.decode("utf-8", "replace").strip().partition(" ")
+        word, _, message = first_line(run.output).partition(" ")
         if word not in ("AC", "WA"):
             raise _NoDecision(f"the special judge printed {word[:40]!r}, not AC or WA")
-        return (
-            ""
-            if word == "AC"
-            else message.splitlines()[0][:300]
-            if message
-            else "refused by the special judge"
-        )
+        return "" if word == "AC" else message or "refused by the special judge"
 
     def _verdict(self, status: Status, failing_test: int | None, message: str) -> Verdict:
         return Verdict(

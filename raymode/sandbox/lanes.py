@@ -6,30 +6,27 @@ a child of its zygote computes; it passes the turn on when its child ends, or is
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from raymode.errors import SandboxError
 from raymode.sandbox.packages import Packages
 from raymode.sandbox.runner import Runner
 from raymode.sandbox.turn import Turn
-from raymode.sandbox.verdict import UNSAFE
 
 
 class Lanes:
     """Up to `count` runners, each made when it is first needed."""
 
-    def __init__(
-        self, count: int, level: str | None, allow_unsafe: bool, shared: bool, packages: Packages
-    ) -> None:
-        """Start the first one; see `Sandbox`. Raises SandboxError if no allowed level works here."""
+    def __init__(self, count: int, levels: Sequence[str], shared: bool, packages: Packages) -> None:
+        """Start the first one; see `Sandbox`. Raises SandboxError if none of the levels works here."""
         self.count = count
-        self._allow_unsafe = allow_unsafe
         self._shared = shared
         self._packages = packages
         self._turn = Turn()
         self._changed = threading.Condition()
-        first = Runner(level, allow_unsafe, shared, packages, self._turn)
+        first = Runner(levels, shared, packages, self._turn)
         self._runners = [first]
+        self._starting = 0
         self._free = [first]
         self._closed = False
         self.level = first.level
@@ -52,17 +49,24 @@ class Lanes:
                 self.check_open()
                 if self._free:
                     return self._free.pop()
-                if len(self._runners) < self.count:
-                    runner = Runner(
-                        None if self.level == UNSAFE else self.level,
-                        self._allow_unsafe,
-                        self._shared,
-                        self._packages,
-                        self._turn,
-                    )
-                    self._runners.append(runner)
-                    return runner
+                if len(self._runners) + self._starting < self.count:
+                    self._starting += 1
+                    break
                 self._changed.wait()
+        return self._start()
+
+    def _start(self) -> Runner:
+        """Start another runner, at the level of the first; others go on meanwhile."""
+        runner = None
+        try:
+            runner = Runner([self.level], self._shared, self._packages, self._turn)
+            return runner
+        finally:
+            with self._changed:
+                self._starting -= 1
+                if runner is not None:
+                    self._runners.append(runner)
+                self._changed.notify_all()
 
     def check_open(self) -> None:
         """Raise SandboxError if closed."""
@@ -74,7 +78,7 @@ class Lanes:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-            while len(self._free) < len(self._runners):
+            while self._starting or len(self._free) < len(self._runners):
                 self._changed.wait()
             for runner in self._runners:
                 runner.close()

@@ -1,11 +1,15 @@
 """What a program may use, and what it is tested on."""
 
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 MIN_WALL_S = 10.0
 WALL_PER_CPU = 20.0
+MOST: Mapping[str, float] = {
+    "cpu_s": 3600, "wall_s": 86400, "memory_mb": 1 << 20, "output_mb": 1 << 10, "threads": 1 << 15,
+}  # fmt: skip
+"""The highest limits: beyond an hour and a terabyte somebody has mixed up units."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +28,15 @@ class Limits:
     """Threads beside the main one; starting more fails inside the program."""
 
     def __post_init__(self) -> None:
-        for name in ("cpu_s", "memory_mb", "output_mb"):
+        for name, most in MOST.items():
             value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise ValueError(f"limits.{name}: {value!r} is not a positive number")
-        if self.wall_s is not None and not self.wall_s > 0:
-            raise ValueError(f"limits.wall_s: {self.wall_s!r} is not a positive number or None")
-        if self.threads < 0:
-            raise ValueError(f"limits.threads: {self.threads!r} is negative")
+            if value is None and name == "wall_s":
+                continue
+            if name not in ("cpu_s", "wall_s") and not isinstance(value, int):
+                raise ValueError(f"limits.{name}: {value!r} is not a whole number")
+            if not (0 < value <= most or (name == "threads" and value == 0)):  # nor a NaN
+                least = "from 0" if name == "threads" else "above 0"
+                raise ValueError(f"limits.{name}: {value!r} must be {least} and at most {most}")
 
     @property
     def effective_wall_s(self) -> float:

@@ -1,15 +1,19 @@
 """Files that exist in memory only: what a program reads, and what it writes."""
 
+import contextlib
 import fcntl
 import os
-from collections import OrderedDict
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
 
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
-def new_file() -> int:
-    """An empty file; returns its descriptor."""
-    return os.memfd_create("file")
+def opened_file(stack: contextlib.ExitStack) -> int:
+    """An empty file, which is closed with `stack`; returns its descriptor."""
+    descriptor = os.memfd_create("file")
+    stack.callback(os.close, descriptor)
+    return descriptor
 
 
 def sealed_file(content: bytes) -> int:
@@ -42,24 +46,32 @@ def encode(text: str) -> bytes:
 class InputFiles:
     """Sealed files with the inputs used last: the programs of one problem all read the same.
 
-    Nobody can change them, and the zygote rewinds them for each child.
+    Nobody can change them, and the zygote rewinds them for each child. What is left is the time of the last reading,
+    which is set back for each request; within one, a text that comes twice has two files.
     """
 
     def __init__(self, most_files: int = 64, most_bytes: int = 64 << 20) -> None:
         self._most_files = most_files
         self._most_bytes = most_bytes
-        self._files: OrderedDict[str, int] = OrderedDict()
+        self._files: OrderedDict[tuple[str, int], int] = OrderedDict()
         self._bytes = 0
 
-    def get(self, text: str) -> int:
-        """The descriptor of a file with `text`; it stays open until `trim` or `close`."""
-        descriptor = self._files.get(text)
-        if descriptor is None:
-            content = encode(text)
-            descriptor = self._files[text] = sealed_file(content)
-            self._bytes += len(content)
-        self._files.move_to_end(text)
-        return descriptor
+    def get(self, texts: Sequence[str]) -> list[int]:
+        """Descriptors of files with `texts`, each as if never read; they stay open until `trim` or `close`."""
+        seen: Counter[str] = Counter()
+        descriptors = []
+        for text in texts:
+            key = text, seen[text]
+            seen[text] += 1
+            descriptor = self._files.get(key)
+            if descriptor is None:
+                content = encode(text)
+                descriptor = self._files[key] = sealed_file(content)
+                self._bytes += len(content)
+            self._files.move_to_end(key)
+            os.utime(descriptor, ns=(0, 0))
+            descriptors.append(descriptor)
+        return descriptors
 
     def trim(self) -> None:
         """Close the files unused for longest, until no more are open than there may be."""

@@ -27,8 +27,8 @@ def digest_tests(tests: Sequence[Test]) -> bytes:
 
 
 def digest_program(program: str) -> bytes:
-    """A name for a program: the same whatever the line ends and the white space after its last line."""
-    normalised = program.replace("\r\n", "\n").rstrip(" \t\n")
+    """A name for a program: the same whatever its line ends, which Python reads as one."""
+    normalised = program.replace("\r\n", "\n")
     return hashlib.sha256(normalised.encode("utf-8", "surrogatepass")).digest()
 
 
@@ -67,9 +67,9 @@ class Memory:
 
     @property
     def quarantined(self) -> dict[str, str]:
-        """Programs not to be run again, by their name or digest, or the start of it: why."""
+        """Programs not to be run again, by their name or digest: why."""
         with self._lock:
-            return {key[0][:16]: why for key, why in self._quarantine.items()}
+            return {key[0]: why for key, why in self._quarantine.items()}
 
 
 class VerdictCache:

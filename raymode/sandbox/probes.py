@@ -18,6 +18,7 @@ ATTEMPTS = {
     "read the list of users": "open('/etc/passwd').read(1)",
     "read /proc": "open('/proc/self/status').read(1)",
     "read the environment of process 1": "open('/proc/1/environ', 'rb').read(1)",
+    "look at its parent's files": "os.listdir(f'/proc/{os.getppid()}/fd')",
     "create a file": "os.open('/tmp/raymode-probe', os.O_WRONLY | os.O_CREAT | os.O_TRUNC)",
     "change the library": "os.open(os.__file__, os.O_WRONLY)",
     "open a network socket": "socket.socket(socket.AF_INET, socket.SOCK_STREAM)",
@@ -27,12 +28,13 @@ ATTEMPTS = {
     "signal its parent": "os.kill(os.getppid() or 1, 0)",
     "signal everybody": "os.kill(-1, 0)",
     "become root": "os.setuid(0)",
+    "map memory that no limit counts": "mmap.mmap(-1, 4096)",
     "raise its limits": "resource.setrlimit(resource.RLIMIT_AS, (-1, -1))",
     "run on chosen cores": "os.sched_setaffinity(0, {0})",
     "allocate more than it may": "bytearray(4 << 30)",
 }
 _PROGRAM = """
-import os, resource, socket
+import mmap, os, resource, socket
 CANARY = {canary!r}
 def attempt(name, action):
     try:
@@ -46,10 +48,10 @@ def attempt(name, action):
 
 @functools.cache
 def probe_code() -> bytes:
-    """The marshalled program that makes every attempt and prints what came of it."""
+    """The marshalled program, as a child takes it, that makes every attempt and prints what came of it."""
     lines = [f"attempt({name!r}, lambda: {action})" for name, action in ATTEMPTS.items()]
     source = _PROGRAM.format(canary=__file__) + "\n".join(lines) + "\n"
-    return marshal.dumps(compile(source, "probe.py", "exec"))
+    return marshal.dumps((compile(source, "probe.py", "exec"), False))
 
 
 def breaches(output: bytes) -> list[str]:

@@ -11,6 +11,7 @@ import gc
 import io
 import marshal
 import os
+import re
 import sys
 import threading
 import types
@@ -25,6 +26,10 @@ _exit = os._exit
 _BaseException, _SystemExit, _isinstance, _int = BaseException, SystemExit, isinstance, int
 _print, _exec, _run_exitfuncs = print, exec, atexit._run_exitfuncs
 _leaves_nothing = leaves_nothing
+_REACTS = re.compile(
+    rb"__del__|finalize|fdopen|TextIOWrapper|BufferedWriter|BufferedRandom|\bopen\b(?!\s*\(\s*0\s*[,)])"
+)
+_CLEANS_UP = re.compile(rb"\b(?:finally|except|with)\b")
 _REACT_TO_THEIR_END = (
     io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom,
     types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType,
@@ -39,6 +44,7 @@ _ENDING = (
     threading._threading_atexits,  # type: ignore[attr-defined]
 )
 _STDOUT: list[TextIO] = []
+_STDERR: list[TextIO] = []
 
 
 def make_ready() -> None:
@@ -67,7 +73,7 @@ def open_stdio() -> None:
         text.mode = mode  # type: ignore[misc]
         setattr(sys, name, text)
         setattr(sys, f"__{name}__", text)
-    _STDOUT[:] = [sys.stdout]
+    _STDOUT[:], _STDERR[:] = [sys.stdout], [sys.stderr]
 
 
 Shared = Callable[[int, bytes, tuple[int, ...]], int]
@@ -83,7 +89,7 @@ def do(
     status = 70
     try:
         if operation != START:
-            status = run(marshal.loads(data), b"__del__" in data)
+            status = run(*marshal.loads(data))
         elif shared is not None and len(kept) > 1:
             status = shared(tests, data, kept)
         else:
@@ -91,19 +97,19 @@ def do(
             if code is None:
                 status = 1
             else:
-                status = run(code, b"__del__" in data) if tests else 0
+                status = run(code, reacts_to_its_end(data)) if tests else 0
     finally:
         _exit(status & 0xFF)
 
 
 def compile_to(source: bytes, output: int) -> types.CodeType | None:
-    """Compile `source` (any encoding it declares), write the marshalled code to `output` and close that.
+    """Compile `source` (any encoding it declares), write the marshalled arguments of `run` to `output`, close that.
 
     Returns None, having written nothing, with the reason on standard error, if it does not compile.
     """
     try:
         code = compile(source, FILENAME, "exec", dont_inherit=True)
-        marshalled = marshal.dumps(code)
+        marshalled = marshal.dumps((code, reacts_to_its_end(source)))
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
         os.write(2, f"{type(error).__name__}: {error}".encode("utf-8", "backslashreplace"))
         return None
@@ -118,6 +124,13 @@ def compile_to(source: bytes, output: int) -> types.CodeType | None:
     finally:
         os.close(output)
     return code
+
+
+def reacts_to_its_end(source: bytes) -> bool:
+    """Whether a program may hold what acts when it is torn down: finalizers, files, generators with something to do."""
+    return _REACTS.search(source) is not None or (
+        b"yield" in source and _CLEANS_UP.search(source) is not None
+    )
 
 
 def run(code: types.CodeType, has_finalizers: bool) -> int:
@@ -161,7 +174,8 @@ def _exit_code(code: object) -> int:
     if code is None:
         return 0
     if _isinstance(code, _int):
-        return code  # type: ignore[return-value]
+        number = _int.__add__(code, 0)  # type: ignore[operator]
+        return number if -(1 << 63) <= number < 1 << 63 else 255
     _print(code, file=sys.stderr)
     return 1
 
@@ -184,13 +198,28 @@ def _finish(status: int, has_finalizers: bool) -> int:
 
 
 def _flush(status: int) -> int:
-    """Flush sys.stdout and the standard output the program began with; 120 if the former cannot be written."""
-    try:
-        if sys.stdout is not None and not sys.stdout.closed:
-            sys.stdout.flush()
-    except (OSError, ValueError):
-        status = status or 120
-    if sys.stdout is not _STDOUT[0]:
+    """Flush the standard streams as the interpreter does at its end; 120 if one cannot be, and nothing went wrong."""
+    flushed = _is_flushed("stdout")
+    if getattr(sys, "stderr", None) is not _STDERR[0]:  # its own is never behind
+        flushed = _is_flushed("stderr") and flushed
+    if getattr(sys, "stdout", None) is not _STDOUT[0]:
         with contextlib.suppress(OSError, ValueError):  # closed or detached: nothing left in it
             _STDOUT[0].flush()
-    return status
+    return status if flushed else status or 120
+
+
+def _is_flushed(name: str) -> bool:
+    """Flush a stream, whatever a program has put in its place."""
+    stream = getattr(sys, name, None)
+    if stream is None:
+        return True
+    try:
+        closed = bool(stream.closed)
+    except _BaseException:
+        closed = False
+    try:
+        if not closed:
+            stream.flush()
+    except _BaseException:
+        return False
+    return True

@@ -23,16 +23,20 @@ _MODULES = {
     **dict.fromkeys(
         words(
             """
-            math cmath heapq bisect itertools collections collections.abc string re fractions
-            statistics typing copy array queue operator decimal
+            math cmath heapq bisect itertools collections collections.abc string fractions
+            statistics copy array queue operator decimal
             """
         ),
         _ANY,
     ),
     "__future__": "annotations division print_function generator_stop",
-    "functools": "reduce lru_cache cache cmp_to_key partial total_ordering wraps",
+    "functools": "reduce lru_cache cache cmp_to_key partial total_ordering",
     "io": "BytesIO StringIO",
     "os": "read fstat write",
+    # Not the flags, whose attributes can be set.
+    "re": "compile match fullmatch search findall finditer split sub subn escape",
+    # Only what stands for types that cannot be changed; others evaluate texts, or keep what they are given.
+    "typing": "List Dict Tuple Set FrozenSet Deque DefaultDict Optional Union Any TypeVar Generic",
     "sys": "stdin stdout stderr maxsize setrecursionlimit getrecursionlimit exit version_info byteorder",
 }
 """Module -> the names of it that may be used; `_ANY`: all it makes public, other modules not among them."""
@@ -83,11 +87,6 @@ _FORBIDDEN_NODES = frozenset(
         "Expression",
     )
 )
-
-
-def impurity(tree: AST) -> str:
-    """Why the program may not share a process among its tests; empty if it may."""
-    return examine(tree)[0]
 
 
 def examine(tree: AST) -> tuple[str, list[str]]:

@@ -3,6 +3,7 @@
 The trusted side of the sandbox below the judge: it knows nothing of expected outputs.
 """
 
+import contextlib
 import os
 import platform
 import sys
@@ -15,7 +16,7 @@ from raymode.sandbox import syscalls
 from raymode.sandbox.client import Zygote, ZygoteDied
 from raymode.sandbox.interpreter import find_interpreter
 from raymode.sandbox.limits import Limits
-from raymode.sandbox.memfile import InputFiles, new_file, sealed_file
+from raymode.sandbox.memfile import InputFiles, opened_file, sealed_file
 from raymode.sandbox.packages import PackageError, Packages
 from raymode.sandbox.probes import PROBE_LIMITS, breaches, probe_code
 from raymode.sandbox.protocol import FLAG_SHARED, MAX_TESTS, RUN, START, Request
@@ -37,23 +38,18 @@ T = TypeVar("T")
 
 
 class Runner:
-    """Owns one zygote at isolation `level`."""
+    """Owns one zygote, at the first of `levels` that works here."""
 
-    def __init__(
-        self, level: str | None, allow_unsafe: bool, shared: bool, packages: Packages, turn: Turn
-    ) -> None:
-        """See `Sandbox`. Raises SandboxError if no allowed level works here."""
+    def __init__(self, levels: Sequence[str], shared: bool, packages: Packages, turn: Turn) -> None:
+        """See `Sandbox`. Raises SandboxError if none of the levels works here."""
         check_machine()
         self._packages = packages
         self._shared = shared
         self._turn = turn
         self._inputs = InputFiles()
         self._asked = 0
-        candidates = [level] if level else list(LEVELS)
-        if allow_unsafe and level != UNSAFE:
-            candidates.append(UNSAFE)
         reasons = []
-        for candidate in candidates:
+        for candidate in levels:
             try:
                 self.level = candidate
                 self._zygote = self._begin()
@@ -62,6 +58,13 @@ class Runner:
                 raise
             except SandboxError as error:
                 reasons.append(str(error))
+            except (
+                ZygoteDied
+            ) as death:  # says nothing about the level, so that no lower one is tried
+                raise SandboxError(
+                    f"sandbox: {candidate}: no process could be started in {_STARTS} attempts ({death}); see what "
+                    "ends processes on this machine (memory?)"
+                ) from None
         raise SandboxError(
             f"sandbox: no safe way to run programs on this host ({'; '.join(reasons)}); see docs/sandbox.md, "
             "or set sandbox.allow_unsafe=true to run them unprotected"
@@ -120,7 +123,7 @@ class Runner:
         source = _encode_source(program)
         if isinstance(source, str):
             return Started(source)
-        files = [self._inputs.get(text) for text in given]
+        files = self._inputs.get(given)
         request = self._request(START, len(given), limits, kill_at)
         if len(given) > 1:
             request = request._replace(flags=FLAG_SHARED)
@@ -147,7 +150,7 @@ class Runner:
         """
         done, deaths = 0, 0
         while done < len(given):
-            files = [self._inputs.get(text) for text in given[done : done + MAX_TESTS]]
+            files = self._inputs.get(given[done : done + MAX_TESTS])
             request = self._request(RUN, len(files), limits, kill_at or limits.cpu_s)
             try:
                 for run in _run_batch(self._ready_zygote(), request, code, files, limits):
@@ -228,9 +231,8 @@ def _request(operation: int, tests: int, limits: Limits, kill_at: float) -> Requ
 def _run_batch(
     zygote: Zygote, request: Request, code: Code, inputs: Sequence[int], limits: Limits
 ) -> Iterator[Run]:
-    stderr = new_file()
-    outputs = [new_file() for _ in inputs]
-    try:
+    with contextlib.ExitStack() as opened:
+        stderr, *outputs = (opened_file(opened) for _ in range(len(inputs) + 1))
         files = [code.descriptor, stderr]
         for standard_input, output in zip(inputs, outputs, strict=True):
             files += [standard_input, output]
@@ -240,9 +242,6 @@ def _run_batch(
             # After a run that ended well among others, the next one has the file already.
             readable = outcome.status or outcome.reason or len(outputs) == 1
             yield explain(outcome, limits, output, stderr if readable else None)
-    finally:
-        for file in (stderr, *outputs):
-            os.close(file)
 
 
 def _probe(zygote: Zygote, level: str) -> None:

@@ -87,14 +87,30 @@ def _how_it_ended(outcome: Outcome) -> str:
     if outcome.reason == Reason.CPU or os.WTERMSIG(outcome.status) == signal.SIGXCPU:
         return "cpu"
     if os.WIFSIGNALED(outcome.status):
-        return f"killed by {signal.Signals(os.WTERMSIG(outcome.status)).name}"
+        return f"killed by {_signal_name(os.WTERMSIG(outcome.status))}"
     return f"exit code {os.WEXITSTATUS(outcome.status)}"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal, which has no name
+        return f"signal {number}"
 
 
 def last_line(text: bytes) -> str:
     """The last line that says something, printable and short whatever the program wrote."""
+    return _said(text, -1)
+
+
+def first_line(text: bytes) -> str:
+    """The first line that says something, likewise."""
+    return _said(text, 0)
+
+
+def _said(text: bytes, which: int) -> str:
     lines = [line for line in text.decode("utf-8", "replace").splitlines() if line.strip()]
     if not lines:
         return ""
-    printable = "".join(c if c.isprintable() else "?" for c in lines[-1].strip())
+    printable = "".join(c if c.isprintable() else "?" for c in lines[which].strip())
     return printable[:_MESSAGE_CHARS]

@@ -53,7 +53,8 @@ DEADLY = words(
 THREAD_FLAGS, FORK_FLAGS = (0x3D0F00, 0x7D0F00), 0x01200011
 # Access mode, O_CREAT, O_TRUNC, O_APPEND, O_TMPFILE.
 _WRITING = 0o3 | 0o100 | 0o1000 | 0o2000 | 0o20000000
-_PROT_WRITE, _PROT_EXEC, _MAP_ANONYMOUS = 2, 4, 0x20
+_PROT_WRITE, _PROT_EXEC, _MAP_SHARED, _MAP_ANONYMOUS = 2, 4, 1, 0x20
+_RLIMIT_CPU, _HIGH_HALF = 0, 4
 # TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIOCLEX.
 _TERMINAL_QUERIES = (0x5401, 0x5413, 0x541B, 0x5421, 0x5451)
 # F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC, F_GET_SEALS.
@@ -180,6 +181,9 @@ def _stream_pair() -> Block:
 def program_filter() -> tuple[list[Instruction], int]:
     """The second filter, of a child about to run a program.
 
+    Shared memory that belongs to no file would stay when it is unmapped but for a page, and no limit of a process
+    counts it. A CPU limit of the program's own would end it by the signal that means somebody outside did.
+
     Returns the instructions and the index of the one whose constant is the child's own process id.
     """
     program = _Program()
@@ -187,6 +191,14 @@ def program_filter() -> tuple[list[Instruction], int]:
     program.on("clone", _argument_is(0, THREAD_FLAGS, refuse(EPERM)))
     program.on("prctl", _argument_is(0, (_PR_SET_NAME,), refuse(EPERM)))
     program.on_each(ZYGOTE_ONLY, refuse(EPERM))
+    shared = _MAP_SHARED | _MAP_ANONYMOUS
+    program.on("mmap", [
+        _load_argument(3), _ins(0x54, 0, 0, shared), _equal(shared, 0, 1), _give(refuse(EPERM)), _give(ALLOW),
+    ])  # fmt: skip
+    program.on("prlimit64", [
+        _load_argument(1), _equal(_RLIMIT_CPU, 0, 5), _load_argument(2), _equal(0, 0, 2),
+        _load(_HIGH_HALF + 16 + 8 * 2), _equal(0, 1, 0), _give(refuse(EPERM)), _give(ALLOW),
+    ])  # fmt: skip
     # Signals to oneself only, and never SIGKILL: that one means somebody outside ended the child.
     own_pid = len(program.instructions) + 2
     program.on("tgkill", [

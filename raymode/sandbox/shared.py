@@ -38,7 +38,7 @@ def start(tests: int, source: bytes, kept: tuple[int, ...]) -> int:
         os.write(report, IMPURE)
         for descriptor in (report, *files):
             os.close(descriptor)
-        return program.run(code, b"__del__" in source)
+        return program.run(code, program.reacts_to_its_end(source))
     modules = _modules(imported)
     before = _state(modules)
     for test in range(tests):
@@ -88,13 +88,21 @@ def _state(modules: list[dict[str, object]]) -> tuple[list[int], list[object]]:
 
 
 def _attributes(value: object) -> list[object]:
-    """What a program could have written to a function, or to a class and its functions."""
-    if isinstance(value, types.FunctionType):
-        return [value.__code__, value.__defaults__, value.__kwdefaults__, *vars(value).values()]
+    """What a program could have written to a thing that hangs on a module, or to the functions of a class."""
+    if isinstance(value, types.ModuleType):
+        return []  # looked at by itself where it was imported
+    if isinstance(value, type):
+        if value.__flags__ & (_HEAP_TYPE | _IMMUTABLE_TYPE) != _HEAP_TYPE:
+            return []
+        members = list(vars(value).values())
+        return members + [each for member in members for each in _written(member)]
+    return _written(value)
+
+
+def _written(value: object) -> list[object]:
     found: list[object] = []
-    if isinstance(value, type) and value.__flags__ & (_HEAP_TYPE | _IMMUTABLE_TYPE) == _HEAP_TYPE:
-        for member in vars(value).values():
-            found.append(member)
-            if isinstance(member, types.FunctionType):
-                found.extend(vars(member).values())
+    if isinstance(value, types.FunctionType):
+        found += [value.__code__, value.__defaults__, value.__kwdefaults__]
+    if not isinstance(value, type | types.ModuleType) and hasattr(value, "__dict__"):
+        found += vars(value).values()
     return found

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from raymode.sandbox.client import Zygote, ZygoteDied
 from raymode.sandbox.limits import Limits
-from raymode.sandbox.memfile import new_file, read_file, sealed_file
+from raymode.sandbox.memfile import opened_file, read_file, sealed_file
 from raymode.sandbox.protocol import (
     COMPLETE,
     FLAG_SHARED,
@@ -81,6 +81,8 @@ class Dialogue:
         self._passes = passes
         self.socket, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.socket.setblocking(False)
+        self.first_printed: bytes | None = None
+        """What was looked at to decide; what the child writes to that file later does not count."""
         self.is_pure = False
         self.has_leaked = False
         self.reports: list[Report] = []
@@ -106,7 +108,8 @@ class Dialogue:
             self.reports.append(Report(*REPORT.unpack(message[len(PURE) :])))
             if len(self.reports) == 1:
                 size = os.fstat(self._first_output).st_size
-                goes_on = self._passes(os.pread(self._first_output, size, 0))
+                self.first_printed = os.pread(self._first_output, size, 0)
+                goes_on = self._passes(self.first_printed)
                 with contextlib.suppress(BrokenPipeError):  # the child has ended
                     self.socket.send(GO if goes_on else STOP)
         return bool(message)
@@ -124,10 +127,13 @@ def start_once(
 
     passes: whether an output is right for the first input; else shared mode need not go on.
     """
-    given, code, stderr = sealed_file(source), new_file(), new_file()
-    outputs = [new_file() for _ in inputs]
-    dialogue = Dialogue(outputs[0], passes) if request.flags & FLAG_SHARED else None
-    try:
+    with contextlib.ExitStack() as opened:
+        code, stderr, *outputs = (opened_file(opened) for _ in range(2 + len(inputs)))
+        given = sealed_file(source)
+        opened.callback(os.close, given)
+        dialogue = None
+        if request.flags & FLAG_SHARED:
+            dialogue = opened.enter_context(contextlib.closing(Dialogue(outputs[0], passes)))
         files = [given, stderr, code, dialogue.theirs.fileno() if dialogue else stderr]
         for standard_input, output in zip(inputs, outputs, strict=True):
             files += [standard_input, output]
@@ -137,20 +143,14 @@ def start_once(
             # At its end without code: the compiler says why, unless the code was too large to write.
             complaint = "" if _was_cut_short(outcome) else explain_compiler(outcome, stderr)
             return Started(complaint) if complaint else None
-        kept, code = code, -1
         while dialogue and dialogue.take():
             pass  # what came at the very end
         if dialogue and dialogue.is_pure:
-            return Started(Code(kept), _runs_together(outcome, dialogue, outputs, limits), True)
+            runs = _runs_together(outcome, dialogue, outputs, limits)
+            return Started(Code(os.dup(code)), runs, True)
         run = explain(outcome, limits, outputs[0], stderr)
         usable = not _was_cut_short(outcome) and run.within(limits)
-        return Started(Code(kept), [run] if usable else [])
-    finally:
-        if dialogue:
-            dialogue.close()
-        for file in (given, code, stderr, *outputs):
-            if file >= 0:
-                os.close(file)
+        return Started(Code(os.dup(code)), [run] if usable else [])
 
 
 def compile_once(zygote: Zygote, source: bytes) -> Code | str:
@@ -158,18 +158,15 @@ def compile_once(zygote: Zygote, source: bytes) -> Code | str:
     request = Request(
         START, 0, 0, 0, _COMPILE_CPU_S, 2 * _COMPILE_CPU_S, _COMPILE_MEMORY, _COMPILE_FILE
     )
-    given, code, stderr = sealed_file(source), new_file(), new_file()
-    try:
+    with contextlib.ExitStack() as opened:
+        code, stderr = opened_file(opened), opened_file(opened)
+        given = sealed_file(source)
+        opened.callback(os.close, given)
         files = [given, stderr, code, stderr]
         (outcome,) = map(checked, zygote.ask(request, files, _COMPILE_MEMORY))
         if _is_complete(code) and not outcome.status:
-            kept, code = code, -1
-            return Code(kept)
+            return Code(os.dup(code))
         return explain_compiler(outcome, stderr) or "the compiler: the code is too large"
-    finally:
-        for file in (given, code, stderr):
-            if file >= 0:
-                os.close(file)
 
 
 def _is_complete(code: int) -> bool:
@@ -192,12 +189,10 @@ def _runs_together(
     too_loud = outcome.error_bytes > limits.output_mb * MIB
     if _was_cut_short(outcome) or over or too_loud or dialogue.has_leaked:
         return []
-    runs = []
+    runs: list[Run] = []
     for (exit_code, cpu_s), output in zip(dialogue.reports, outputs, strict=False):
-        written = os.fstat(output).st_size
-        well = exit_code == 0 and written <= limits.output_mb * MIB
+        printed = os.pread(output, os.fstat(output).st_size, 0) if runs else dialogue.first_printed
+        well = exit_code == 0 and printed is not None and len(printed) <= limits.output_mb * MIB
         status = Status.AC if well else Status.RE
-        runs.append(
-            Run(status, "", cpu_s, rss_mb, os.pread(output, written, 0) if well else b"", b"")
-        )
+        runs.append(Run(status, "", cpu_s, rss_mb, printed or b"" if well else b"", b""))
     return runs

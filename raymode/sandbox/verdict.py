@@ -7,6 +7,10 @@ UNSAFE = "unsafe"
 """The level of programs that ran under resource limits alone, which only `allow_unsafe` allows."""
 
 
+QUARANTINED = "quarantined: its judge died twice while running it"
+"""The message of a program that is not run any more because it takes judges down (raymode/watch.py)."""
+
+
 class Status(enum.StrEnum):
     """The outcome of judging one program on its tests."""
 

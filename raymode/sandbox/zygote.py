@@ -28,13 +28,13 @@ CORE = words(
     """
     re string math collections heapq bisect itertools functools operator random copy time io typing
     traceback linecache tokenize locale encodings.utf_8 encodings.ascii encodings.latin_1 resource
-    threading queue decimal fractions statistics
+    threading queue decimal fractions statistics json datetime
     """
 )
 ALL = words(
     """
-    cmath datetime array enum dataclasses contextlib textwrap pprint numbers abc codecs unicodedata
-    _strptime calendar hashlib zlib binascii base64 json ast inspect types weakref bz2 lzma keyword
+    cmath array enum dataclasses contextlib textwrap pprint numbers abc codecs unicodedata
+    _strptime calendar hashlib zlib binascii base64 ast inspect types weakref bz2 lzma keyword
     stat tempfile shutil glob fnmatch errno warnings concurrent.futures.thread secrets timeit struct
     selectors subprocess platform uuid csv asyncio fileinput sqlite3 ctypes mmap pickle
     xml.dom.minidom http.client zoneinfo graphlib encodings.utf_7 encodings.utf_16 encodings.cp1252

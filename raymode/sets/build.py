@@ -1,15 +1,17 @@
 """Builds the set tables: Ray Data streams a source through checking, deduping, verifying, clustering.
 
 One row of the stream is one problem with its solutions, pickled into one binary cell: lists of
-hundreds of programs in an Arrow cell overflow its offsets further on. The driver gathers the
-problems of a part and writes it; what is written is never done again.
+hundreds of programs in an Arrow cell overflow its offsets further on. An actor that judged a problem writes its
+rows to the journal, and only a message goes on to the driver, which makes a part of them when all are there. So
+no process ever holds more than a few problems, and what is written is never done again.
 """
 
+import contextlib
+import dataclasses
 import functools
 import logging
 import pickle
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -24,15 +26,19 @@ from raymode.errors import ConfigError, DataError
 from raymode.lock import exclusive
 from raymode.progress import Progress
 from raymode.rundir import first_difference, inputs
+from raymode.sandbox.verdict import UNSAFE
+from raymode.sets import journal
 from raymode.sets.parts import is_whole, not_judged, summarize, write_part
 from raymode.sets.records import prepare
-from raymode.sets.verify import NOT_JUDGED, Judged, judge, open_sandbox
+from raymode.sets.verify import NOT_JUDGED, judge, open_sandbox, pinned
 from raymode.sources import Partition, Source, make_source
 from raymode.store import Store
-from raymode.watch import WatchedSandbox, name_unjudged, start_watch
+from raymode.watch import WatchedSandbox, name_unjudged, watching
 
 MANIFEST = "manifest.json"
 INPUTS = "inputs.json"
+ISOLATION = "isolation.json"
+FEW_MODULES = "L2"
 READERS = 2
 READ_AHEAD_BYTES = 64 << 20
 """Per actor, what may lie in the object store between reading and writing; about a quarter of it is not yet judged."""
@@ -86,7 +92,8 @@ def build_sets(config: Config, source: Source | None = None) -> dict[str, Any]:
 
 def _check_inputs(store: Store, config: Config) -> None:
     """Note what the sets are made from, or raise ConfigError if they are begun with something else."""
-    wanted = inputs(config, "sets") | {"sets": {"problems_per_part": config.sets.problems_per_part}}
+    wanted = inputs(config, "sets")
+    wanted["sets"] |= {"problems_per_part": config.sets.problems_per_part}
     if not store.exists(INPUTS):
         store.write_json(INPUTS, wanted)
         return
@@ -97,7 +104,7 @@ def _check_inputs(store: Store, config: Config) -> None:
         )
 
 
-def _build_parts(config: Config, store: Store, partitions: list[Partition]) -> None:
+def _build_parts(config: Config, store: Store, partitions: Sequence[Partition]) -> None:
     missing = [number for number in range(len(partitions)) if not is_whole(store, number)]
     progress = Progress("sets", sum(part.programs for part in partitions), "programs")
     progress.skip(
@@ -105,30 +112,71 @@ def _build_parts(config: Config, store: Store, partitions: list[Partition]) -> N
     )
     if not missing:
         return
-    open_sandbox(config.sandbox).close()  # a host that cannot isolate says so here, not in an actor
-    gathered: dict[int, dict[int, Judged]] = defaultdict(dict)
+    config = dataclasses.replace(config, sandbox=_check_isolation(store, config.sandbox))
+    done = {number: journal.positions(store, number) for number in missing}
+    judged = {number: len(positions) for number, positions in done.items()}
     sizes: dict[int, int] = {}
-    for number, position, content in _stream(
-        config, {number: partitions[number] for number in missing}
-    ):
-        if position < 0:
-            sizes[number] = content
-        else:
-            gathered[number][position], programs = content
-            progress.advance(programs)
-        if len(gathered[number]) == sizes.get(number):
-            problems = gathered.pop(number)
-            write_part(store, number, [problems[place] for place in sorted(problems)])
+    with contextlib.closing(_stream(config, store, partitions, done)) as stream:
+        for number, position, count, skipped in stream:
+            if position < 0:
+                sizes[number] = count
+                progress.skip(skipped)
+            else:
+                judged[number] += 1
+                progress.advance(count)
+            if judged[number] == sizes.get(number):
+                write_part(store, number, sizes[number])
     progress.close()
+    store.delete(journal.FOLDER)
 
 
-def _stream(config: Config, partitions: Mapping[int, Partition]) -> Iterator[tuple[int, int, Any]]:
-    """Yield (part, position, (judged problem, its programs)) in any order, and (part, -1, its size) per part."""
+def _check_isolation(store: Store, config: SandboxConfig) -> SandboxConfig:
+    """Return the configuration with the isolation level for all actors; a host without any says so here.
+
+    Raises ConfigError if the sets were begun at a level where programs can import more, or less.
+    """
+    config = pinned(config)
+    if not store.exists(ISOLATION):
+        store.write_json(ISOLATION, {"level": config.level or UNSAFE})
+    before = store.read_json(ISOLATION)["level"]
+    if (before == FEW_MODULES) != (config.level == FEW_MODULES):
+        raise ConfigError(
+            f"{store.url}: sets were begun at isolation level {before}, here it is {config.level or UNSAFE}: at"
+            f" {FEW_MODULES} programs can import less; set sandbox.level, or choose another run_dir"
+        )
+    return config
+
+
+def _stream(
+    config: Config,
+    store: Store,
+    partitions: Sequence[Partition],
+    done: Mapping[int, frozenset[int]],
+) -> Generator[tuple[int, int, int, int]]:
+    """Have all problems judged that are not `done` yet, by part and position, and kept in the journal.
+
+    Yields, in any order, (part, position, its programs, 0) per problem judged, and (part, -1, problems in it,
+    programs of those done before) per part read to its end.
+    """
     rows = [
-        {"part": number, "partition": cloudpickle.dumps(part)}
-        for number, part in partitions.items()
+        {"part": number, "partition": cloudpickle.dumps((partitions[number], positions))}
+        for number, positions in done.items()
     ]
-    dataset = ray.data.from_items(rows, override_num_blocks=len(rows))
+    with watching() as watch:
+        dataset = _dataset(config, store, rows, watch)
+        try:
+            with contextlib.closing(_batches(dataset)) as batches:
+                for batch in batches:
+                    for row in batch.to_pylist():
+                        yield row["part"], row["position"], *pickle.loads(row["payload"])
+        except ray.exceptions.RayError as error:
+            raise own_error(error) or error from error
+
+
+def _dataset(
+    config: Config, store: Store, rows: Sequence[Mapping[str, Any]], watch: Any
+) -> ray.data.Dataset:
+    dataset = ray.data.from_items(list(rows), override_num_blocks=len(rows))
     dataset.context.target_max_block_size = (
         1  # a problem is a block, so that actors share them evenly
     )
@@ -140,7 +188,7 @@ def _stream(config: Config, partitions: Mapping[int, Partition]) -> Iterator[tup
     dataset.context.enable_progress_bars = False
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.ERROR)
-    dataset = dataset.map_batches(
+    return dataset.map_batches(
         _read,
         batch_format="pyarrow",
         batch_size=1,
@@ -148,20 +196,19 @@ def _stream(config: Config, partitions: Mapping[int, Partition]) -> Iterator[tup
         compute=ray.data.TaskPoolStrategy(size=min(READERS, len(rows))),
     ).map_batches(
         _Verifier,
-        fn_constructor_args=(config.sandbox, start_watch()),
+        fn_constructor_args=(config, store, watch),
         batch_format="pyarrow",
         batch_size=1,
         num_cpus=1,
         compute=ray.data.ActorPoolStrategy(size=actors),
     )
-    try:
-        for batch in dataset.iter_batches(
-            batch_size=None, batch_format="pyarrow", prefetch_batches=0
-        ):
-            for row in batch.to_pylist():
-                yield row["part"], row["position"], pickle.loads(row["payload"])
-    except ray.exceptions.RayError as error:
-        raise own_error(error) or error from error
+
+
+def _batches(dataset: ray.data.Dataset) -> Generator[pa.Table]:
+    batches = dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
+    # Closed at once: actors that wait for the garbage collector keep their CPUs from the next stage.
+    with contextlib.closing(iter(batches)) as open_batches:
+        yield from open_batches
 
 
 def _actors(config: Config) -> int:
@@ -170,24 +217,29 @@ def _actors(config: Config) -> int:
 
 
 def _read(batch: pa.Table) -> Iterator[pa.Table]:
-    """Read a partition, check and dedupe its problems one by one."""
+    """Read a partition and hand on, one by one, its problems that are not judged yet."""
     for row in batch.to_pylist():
-        partition: Partition = pickle.loads(row["partition"])
-        size = 0
+        partition: Partition
+        partition, done = pickle.loads(row["partition"])
+        size = skipped = 0
         for problem, solutions in partition.read():
-            place = f"{partition.name}#{size}"
-            prepared = prepare(problem, solutions, place)
             programs = len(solutions) if isinstance(solutions, list | tuple) else 0
-            yield _message(row["part"], size, place, (prepared, programs))
+            if size in done:
+                skipped += programs
+            else:
+                content = (problem, solutions, programs)
+                yield _message(row["part"], size, f"{partition.name}#{size}", content)
             size += 1
-        yield _message(row["part"], -1, "", size)
+        yield _message(row["part"], -1, "", (size, skipped))
 
 
 class _Verifier:
-    """A watched sandbox in an actor of its own."""
+    """Checks and dedupes problems, judges their programs in a watched sandbox, and keeps what comes out."""
 
-    def __init__(self, config: SandboxConfig, watch: Any) -> None:
-        self._sandbox = WatchedSandbox(functools.partial(open_sandbox, config), watch)
+    def __init__(self, config: Config, store: Store, watch: Any) -> None:
+        self._min_pass_share = config.sets.min_pass_share
+        self._store = store
+        self._sandbox = WatchedSandbox(functools.partial(open_sandbox, config.sandbox), watch)
 
     def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
         (row,) = batch.to_pylist()
@@ -195,9 +247,11 @@ class _Verifier:
             yield batch
             return
         with self._sandbox.problem(row["place"]):
-            prepared, programs = pickle.loads(row["payload"])
-            judged = judge(prepared, self._sandbox)
-        yield _message(row["part"], row["position"], row["place"], (judged, programs))
+            problem, solutions, programs = pickle.loads(row["payload"])
+            prepared = prepare(problem, solutions, row["place"])
+            judged = judge(prepared, self._sandbox, self._min_pass_share)
+        journal.save(self._store, row["part"], row["position"], judged)
+        yield _message(row["part"], row["position"], "", (programs, 0))
 
 
 def _message(part: int, position: int, place: str, content: Any) -> pa.Table:

@@ -75,7 +75,7 @@ class _Writer:
 
     def _body(self, nodes: Iterable[ast.AST | None], scope: Scope) -> list[Item]:
         """Return the items of a list, without the statements that do nothing."""
-        return [_item(node, scope) for node in nodes if not _does_nothing(node)]
+        return [_item(node, scope) for node in nodes if not does_nothing(node)]
 
     def _word(self, binding: Binding | None, name: str) -> str:
         if binding is None:
@@ -212,7 +212,8 @@ class _Writer:
         for alias in node.names:
             path = import_path(node, alias)
             if alias.name == "*":
-                items.append(f"(Star {path})")
+                if not self.names.can_leave_out(path.removesuffix(".*"), scope.module()):
+                    items.append(f"(Star {path})")
                 continue
             binding = scope.resolve(bound_name(alias))
             named = binding is not None and binding.imported
@@ -276,7 +277,8 @@ def _item(value: object, scope: Scope) -> Item:
     return "~" if value is None else repr(value)
 
 
-def _does_nothing(node: object) -> bool:
+def does_nothing(node: object) -> bool:
+    """Return whether `node` is a pass or a bare constant, such as a docstring."""
     return isinstance(node, ast.Pass) or (
         isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     )

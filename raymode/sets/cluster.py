@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 _HASH_DIGITS = 6
 _HEADLINE_WORDS = 3
 _HEADLINE_ORDER = ("shape:", "memo", "recursion:", "structure:", "sort", "bisect", "itertools:")
+_NO_WORK = frozenset({"call:math.inf", "call:math.ceil", "call:math.floor", "call:math.pi"})
 _TIE = 1e-9  # averages closer than this are equal: the order of additions must not decide
 
 # Words of one kind of work; what stands in no row and under no prefix below is left out of a
@@ -24,14 +25,20 @@ _SAME = {
     "method:sort": "sort",
     "call:filter": "filter",
     "call:functools.reduce": "reduce",
+    "call:max": "maximum",
+    "call:min": "minimum",
+    "call:reversed": "reverse",
+    "method:reverse": "reverse",
+    "slice:reverse": "reverse",
+    "method:index": "text:find",
+    "method:rfind": "text:find",
     "call:str.maketrans": "text:translate",
     "op:bit": "bits",
     "memo": "memo",
     "slice": "slice",
 }
 _SAME |= {
-    f"method:{name}": f"text:{name}"
-    for name in ("count", "find", "index", "replace", "rfind", "split", "translate")
+    f"method:{name}": f"text:{name}" for name in ("count", "find", "replace", "split", "translate")
 }
 _PREFIXES = {
     "recursion:": "recursion:",
@@ -73,10 +80,9 @@ def cluster_agglomerative(
 ) -> list[int]:
     """Merge the two most alike clusters while they are at least `threshold` alike, in [0, 1].
 
-    Likeness of two programs is the Jaccard index of their features without "io:" words; of two
-    clusters the mean over their pairs (average linkage, UPGMA). Returns labels 0, 1, ... in order
-    of appearance. The partition does not depend on the order of the input. Time grows with the
-    cube of the number of different feature sets.
+    Likeness of two programs is the Jaccard index of their features without "io:" words. Returns
+    labels 0, 1, ... in order of appearance. The partition does not depend on the order of the
+    input. Time grows with the cube of the number of different feature sets.
     """
     if not 0 <= threshold <= 1:
         raise ValueError(f"threshold {threshold}: must be from 0 to 1")
@@ -86,9 +92,41 @@ def cluster_agglomerative(
     distinct = sorted(set(rows), key=sorted)
     place = {row: number for number, row in enumerate(distinct)}
     sizes = Counter(rows)
-    owner = _merge(_jaccard(distinct), np.array([sizes[row] for row in distinct]), threshold)
+    owner = agglomerate(_jaccard(distinct), [sizes[row] for row in distinct], threshold)
+    return in_order_of_appearance(owner[place[row]] for row in rows)
+
+
+def agglomerate(likeness: NDArray[np.float64], sizes: Sequence[int], threshold: float) -> list[int]:
+    """Return for every item the number of the item whose cluster it ends in.
+
+    The two most alike clusters are merged while they are at least `threshold` alike; likeness of
+    two clusters is the mean over their pairs (average linkage, UPGMA). `likeness` is symmetric,
+    shape (n, n), not negative; item i stands for `sizes[i]` equal ones.
+    """
+    owner = list(range(len(likeness)))
+    likeness, weights = likeness.copy(), np.array(sizes, dtype=np.float64)
+    np.fill_diagonal(likeness, -1.0)
+    while len(likeness) > 1:
+        best = likeness.max()
+        if best < threshold - _TIE:
+            break
+        i, j = (int(k) for k in np.argwhere(likeness >= best - _TIE)[0])  # i < j: symmetric
+        total = weights[i] + weights[j]
+        joined = (likeness[i] * weights[i] + likeness[j] * weights[j]) / total
+        dead = likeness[i] < 0
+        joined[dead | (likeness[j] < 0)] = -1.0
+        likeness[i, :] = likeness[:, i] = joined
+        likeness[j, :] = likeness[:, j] = -1.0
+        likeness[i, i] = -1.0
+        weights[i] = total
+        owner = [i if cluster == j else cluster for cluster in owner]
+    return owner
+
+
+def in_order_of_appearance(owners: Iterable[int]) -> list[int]:
+    """Return the same partition with labels 0, 1, ... in order of appearance."""
     labels: dict[int, int] = {}
-    return [labels.setdefault(owner[place[row]], len(labels)) for row in rows]
+    return [labels.setdefault(owner, len(labels)) for owner in owners]
 
 
 def adjusted_rand(labels_a: Sequence[Hashable], labels_b: Sequence[Hashable]) -> float:
@@ -110,6 +148,8 @@ def adjusted_rand(labels_a: Sequence[Hashable], labels_b: Sequence[Hashable]) ->
 
 
 def _by_prefix(word: str) -> str | None:
+    if word in _NO_WORK:
+        return None
     for prefix, name in _PREFIXES.items():
         if word.startswith(prefix):
             return name + word.removeprefix(prefix)
@@ -143,25 +183,3 @@ def _jaccard(rows: Sequence[frozenset[str]]) -> NDArray[np.float64]:
     likeness: NDArray[np.float64] = np.ones_like(shared)
     np.divide(shared, union, out=likeness, where=union > 0)
     return likeness
-
-
-def _merge(likeness: NDArray[np.float64], sizes: NDArray[np.int64], threshold: float) -> list[int]:
-    """Return for every row the number of the row whose cluster it ends in."""
-    owner = list(range(len(likeness)))
-    likeness, sizes = likeness.copy(), sizes.astype(np.float64)
-    np.fill_diagonal(likeness, -1.0)
-    while len(likeness) > 1:
-        best = likeness.max()
-        if best < threshold - _TIE:
-            break
-        i, j = (int(k) for k in np.argwhere(likeness >= best - _TIE)[0])  # i < j: symmetric
-        total = sizes[i] + sizes[j]
-        joined = (likeness[i] * sizes[i] + likeness[j] * sizes[j]) / total
-        dead = likeness[i] < 0
-        joined[dead | (likeness[j] < 0)] = -1.0
-        likeness[i, :] = likeness[:, i] = joined
-        likeness[j, :] = likeness[:, j] = -1.0
-        likeness[i, i] = -1.0
-        sizes[i] = total
-        owner = [i if cluster == j else cluster for cluster in owner]
-    return owner

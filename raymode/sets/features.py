@@ -16,6 +16,7 @@ from raymode.sets.names import BUILTIN_NAMES, Binding, Names, Scope
 from raymode.sets.normalize import Rejection, parse
 from raymode.sets.operators import Operators
 from raymode.sets.shapes import (
+    calls_range,
     grows,
     is_list,
     is_minus_one,
@@ -109,7 +110,8 @@ class _Reader:
             self._visit_lambda(node, context)
         elif isinstance(node, ast.ClassDef):
             inner = _Context(self._names.scopes[node], 0, context.function)
-            self._push(context, *node.bases, *node.decorator_list)
+            bases = [base for base in node.bases if object_path(base, context.scope) != "object"]
+            self._push(context, *bases, *node.decorator_list)
             self._push(inner, *node.body)
         elif isinstance(node, ast.Call):
             self._visit_call(node, context)
@@ -210,7 +212,8 @@ class _Reader:
             return
         if isinstance(node.func, ast.Attribute):
             self._note_use(node.func, bool(node.args), context)
-        self._push(context, node.func, *arguments)
+        backwards = path == "reversed" and calls_range(arguments, context.scope)
+        self._push(context, None if backwards else node.func, *arguments)
 
     def _note_use(self, node: ast.Attribute, has_arguments: bool, context: _Context) -> None:
         """Note which methods are called on a local name, and recursion through a method."""

@@ -24,6 +24,12 @@ _CONTAINERS = (
     *(ast.List, ast.Dict, ast.Set, ast.ListComp, ast.SetComp, ast.DictComp),
     *(ast.BinOp, ast.Call),  # [0] * n, deque()
 )
+_QUIET_CLASSES = frozenset(
+    {
+        *("object", "typing.NamedTuple", "enum.Enum", "enum.IntEnum"),
+        *("dataclasses.dataclass", "functools.total_ordering"),
+    }
+)
 
 
 def live_statements(tree: ast.Module, names: Names) -> set[ast.stmt]:
@@ -58,7 +64,7 @@ class _Marker:
         for statement, place in self._places.items():
             self._classify(statement, place)
         # A file that only defines things is a library: whoever imports it may use them all.
-        definitions = [node for node in tree.body if isinstance(node, DEFINITIONS)]
+        definitions = [node for node in tree.body if _defines(node)]
         self._queue.extend(self._roots[None] or definitions)
         if not self._roots[None]:
             for methods in self._methods.values():
@@ -119,10 +125,18 @@ class _Marker:
         owner = place.owner
         assert isinstance(owner, ast.ClassDef)
         special = statement.name.startswith("__") and statement.name.endswith("__")
-        if special or owner.bases or owner.decorator_list or isinstance(statement, ast.ClassDef):
+        inner_class = isinstance(statement, ast.ClassDef)
+        if special or inner_class or self._is_called_from_outside(owner):
             self._roots[owner].append(statement)
         else:
             self._methods[statement.name].append(statement)
+
+    def _is_called_from_outside(self, node: ast.ClassDef) -> bool:
+        """Return whether a base or a decorator may call methods of a class by any name."""
+        scope = self._places[node].scope
+        given = [*node.bases, *node.decorator_list]
+        calls = (part.func if isinstance(part, ast.Call) else part for part in given)
+        return not all(object_path(part, scope) in _QUIET_CLASSES for part in calls)
 
     def _mutated(self, statement: ast.stmt, scope: Scope) -> Binding | None:
         """Return the local container that `statement` changes, if it does nothing else."""
@@ -216,6 +230,12 @@ class _Marker:
             elif isinstance(part, ast.Attribute):
                 self._queue.extend(self._methods[part.attr])
             stack.extend((child, here) for child in ast.iter_child_nodes(part))
+
+
+def _defines(statement: ast.stmt) -> bool:
+    """Return whether a statement defines a function or a class, `f = lambda x: ...` included."""
+    by_lambda = isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Lambda)
+    return by_lambda or isinstance(statement, DEFINITIONS)
 
 
 def _subscripted(target: ast.expr, rest: list[ast.expr]) -> tuple[ast.expr | None, list[ast.expr]]:

@@ -8,6 +8,8 @@ import builtins
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from raymode.sets.star_imports import exported, star_path
+
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 ComprehensionNode = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
@@ -72,6 +74,8 @@ class Names:
         self._stack: list[tuple[ast.AST, Scope]] = [(node, self.scopes[tree]) for node in tree.body]
         self._stores: list[tuple[Scope, str, str | None, Scope | None]] = []
         self._calls: list[tuple[ast.Call, Scope]] = []
+        self._stars: list[str] = []  # modules imported by *, the last one first
+        self._read: dict[str, None] = {}
         self._reflective = False
         while self._stack:
             node, scope = self._stack.pop()
@@ -80,6 +84,8 @@ class Names:
                 self._stack.extend((child, scope) for child in ast.iter_child_nodes(node))
         for store in self._stores:
             self._bind(*store)
+        self._stars.reverse()
+        self._bind_stars(self.scopes[tree])
         self._keep_names()
 
     def statement_scopes(self, tree: ast.Module) -> dict[ast.stmt, Scope]:
@@ -109,6 +115,23 @@ class Names:
         elif known.path != path or known.function is not function:
             known.plain, known.function = True, None
         known.plain = known.plain or path is None
+
+    def _bind_stars(self, module: Scope) -> None:
+        """Bind the names that are read and come from a star import of a known module."""
+        for name in self._read if self._stars else ():
+            path = star_path(name, self._stars)
+            if path is not None and name not in module.bound:
+                module.bound[name] = Binding(name, path=path)
+
+    def can_leave_out(self, star: str, module: Scope) -> bool:
+        """Return whether the program is the same without `from star import *`.
+
+        It is if every name of `star` that the program has stands for one imported object.
+        """
+        names = exported(star)
+        if self._reflective or names is None or not all(map(exported, self._stars)):
+            return False
+        return all(binding.imported for name, binding in module.bound.items() if name in names)
 
     def _keep_names(self) -> None:
         """Mark the bindings whose names can be seen from outside as text: keywords, reflection."""
@@ -180,6 +203,7 @@ class Names:
 
     def _name(self, node: ast.Name, scope: Scope) -> bool:
         if isinstance(node.ctx, ast.Load):
+            self._read[node.id] = None
             self._reflective = self._reflective or node.id in REFLECTION
         else:
             self._stores.append((scope, node.id, None, None))
@@ -195,6 +219,8 @@ class Names:
         for alias in node.names:
             if alias.name != "*":
                 self._stores.append((scope, bound_name(alias), import_path(node, alias), None))
+            elif isinstance(node, ast.ImportFrom):
+                self._stars.append("." * node.level + (node.module or ""))
         return False
 
     def _handler(self, node: ast.ExceptHandler | ast.MatchAs | ast.MatchStar, scope: Scope) -> bool:

@@ -5,20 +5,28 @@ written last, says that the part is whole and what is in it. manifest.json, writ
 says that the sets are.
 """
 
+import contextlib
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from raymode.errors import DataError
-from raymode.schema import table_of
+from raymode.schema import SCHEMAS
+from raymode.sets import journal
+from raymode.sets.effective import group_k_eff, implicit_responses
+from raymode.sets.journal import TABLES
 from raymode.sets.select import is_accepted
-from raymode.sets.verify import NOT_JUDGED, Judged
-from raymode.store import Store, table_hash
+from raymode.sets.verify import NOT_JUDGED
+from raymode.store import RowDigest, Store
 
-TABLES = ("problems", "solutions", "executions", "rejected")
+Rows = Sequence[Mapping[str, Any]]
+
 MEASURED = "executions"
 """The one table whose values differ from run to run."""
+MOST_COMPARED = 50_000
+"""Problems whose prompts are looked through for near-duplicates."""
+RIGHT, WRONG = "claimed_right", "known_wrong"
 
 
 def file_name(table: str, number: int) -> str:
@@ -31,34 +39,51 @@ def is_whole(store: Store, number: int) -> bool:
     return store.exists(_record_name(number))
 
 
-def write_part(store: Store, number: int, judged: Sequence[Judged]) -> None:
-    """Write one part; `judged` is in the order of its partition."""
-    digest = hashlib.sha256()
-    for name in TABLES:
-        rows = [row for problem in judged for row in getattr(problem, name)]
-        table = table_of(name, rows)
-        if name != MEASURED:
-            digest.update(f"{name}:{table_hash(table)}\n".encode())
-        store.write_table(file_name(name, number), table)
-    record = _count(judged) | {"content": digest.hexdigest()}
+def write_part(store: Store, number: int, size: int) -> None:
+    """Write one part from what the journal holds of its `size` problems; holds one of them at a time."""
+    count = _Count()
+    digests = {name: RowDigest(SCHEMAS[name]) for name in TABLES if name != MEASURED}
+    with contextlib.ExitStack() as files:
+        writers = {
+            name: files.enter_context(store.table_writer(file_name(name, number), name))
+            for name in TABLES
+        }
+        for position in range(size):
+            tables = journal.load(store, number, position)
+            rows = {name: table.to_pylist() for name, table in tables.items()}
+            for name in TABLES:
+                writers[name].write(tables[name])
+            for name, digest in digests.items():
+                digest.update(rows[name])
+            count.add(rows)
+    content = "".join(f"{name}:{digest.hexdigest()}\n" for name, digest in digests.items())
+    record = count.record() | {"content": hashlib.sha256(content.encode()).hexdigest()}
     store.write_json(_record_name(number), record)
+    journal.forget(store, number)
 
 
 def summarize(store: Store, parts: int) -> dict[str, Any]:
     """Return the counts over all parts; DataError if a problem id stands in two of them."""
-    records = [store.read_json(_record_name(number)) for number in range(parts)]
-    _check_unique([name for record in records for name in record["problem_ids"]])
     totals: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     verdicts: dict[str, Counter[str]] = defaultdict(Counter)
-    for record in records:
+    sources: dict[str, Counter[str]] = defaultdict(Counter)
+    names: Counter[str] = Counter()
+    content = hashlib.sha256()
+    k_eff = 0.0
+    for number in range(parts):
+        record = store.read_json(_record_name(number))
+        names.update(record["problem_ids"])
         totals.update(record["totals"])
+        k_eff += record["k_eff"]
         reasons.update(record["rejected"])
-        for claim, counts in record["verdicts"].items():
-            verdicts[claim].update(counts)
-    content = hashlib.sha256("".join(record["content"] for record in records).encode())
+        for counters, counted in ((verdicts, record["verdicts"]), (sources, record["sources"])):
+            for name, counts in counted.items():
+                counters[name].update(counts)
+        content.update(record["content"].encode())
+    _check_unique(names)
     with_solutions = totals.pop("problems_with_accepted")
-    wrong = verdicts["known_wrong"]
+    wrong = verdicts[WRONG]
     return {
         **{
             name: totals[name]
@@ -67,12 +92,21 @@ def summarize(store: Store, parts: int) -> dict[str, Any]:
         "problems_with_accepted": with_solutions,
         "accepted_per_problem": _ratio(totals["accepted"], with_solutions),
         "clusters_per_problem": _ratio(totals["clusters"], with_solutions),
+        "k_eff": _ratio(k_eff, with_solutions),
+        "implicit_k": _implicit_k(store, parts, totals["problems"]),
         "verdicts": {
             claim: dict(sorted(counts.items())) for claim, counts in sorted(verdicts.items())
         },
         "known_wrong": wrong.total(),
         "false_positives": wrong["AC"],
         "false_positive_share": _ratio(wrong["AC"], wrong.total()),
+        "sources": {
+            name: {
+                **counts,
+                "false_positive_share": _ratio(counts["false_positives"], counts["known_wrong"]),
+            }
+            for name, counts in sorted(sources.items())
+        },
         "rejected": dict(sorted(reasons.items())),
         "content": content.hexdigest(),
     }
@@ -91,34 +125,58 @@ def _record_name(number: int) -> str:
     return f"parts/part-{number:05d}.json"
 
 
-def _count(judged: Sequence[Judged]) -> dict[str, Any]:
-    """Return what is in a part, for the summary."""
-    solutions = [row for problem in judged for row in problem.solutions]
-    rejected = [row for problem in judged for row in problem.rejected]
-    accepted = [row for row in solutions if is_accepted(row)]
-    bad = sum(row["table"] == "solutions" for row in rejected)
-    copies = sum(row["copies"] - 1 for row in solutions)
-    verdicts: dict[str, Counter[str]] = {"claimed_right": Counter(), "known_wrong": Counter()}
-    for row in solutions:
-        verdicts["claimed_right" if row["claimed"] else "known_wrong"][row["verdict"]] += 1
-    return {
-        "problem_ids": [row["problem_id"] for problem in judged for row in problem.problems],
-        "totals": {
-            "problems": sum(len(problem.problems) for problem in judged),
-            "programs": len(solutions) + copies + bad,
-            "copies": copies,
-            "solutions": len(solutions),
-            "accepted": len(accepted),
-            "problems_with_accepted": len({row["problem_id"] for row in accepted}),
-            "clusters": len({(row["problem_id"], row["cluster_id"]) for row in accepted}),
-        },
-        "verdicts": verdicts,
-        "rejected": Counter(f"{row['table']}: {row['reason']}" for row in rejected),
-    }
+class _Count:
+    """Counts what is in a part, for the summary."""
+
+    def __init__(self) -> None:
+        self._problem_ids: list[str] = []
+        self._totals: Counter[str] = Counter()
+        self._k_eff = 0.0
+        self._rejected: Counter[str] = Counter()
+        self._verdicts: dict[str, Counter[str]] = {RIGHT: Counter(), WRONG: Counter()}
+        self._sources: dict[str, Counter[str]] = defaultdict(Counter)
+
+    def add(self, rows: Mapping[str, Rows]) -> None:
+        """Count the rows of one problem, by table."""
+        problems, solutions, rejected = rows["problems"], rows["solutions"], rows["rejected"]
+        accepted = [row for row in solutions if is_accepted(row)]
+        copies = sum(row["copies"] - 1 for row in solutions)
+        bad = sum(row["table"] == "solutions" for row in rejected)
+        self._problem_ids += [row["problem_id"] for row in problems]
+        self._totals.update(
+            problems=len(problems),
+            programs=len(solutions) + copies + bad,
+            copies=copies,
+            solutions=len(solutions),
+            accepted=len(accepted),
+            problems_with_accepted=bool(accepted),
+            clusters=len({row["cluster_id"] for row in accepted}),
+        )
+        if accepted:
+            self._k_eff += group_k_eff([row["features"] for row in accepted])
+        self._rejected.update(f"{row['table']}: {row['reason']}" for row in rejected)
+        for row in solutions:
+            self._verdicts[RIGHT if row["claimed"] else WRONG][row["verdict"]] += 1
+        wrong = [row for row in solutions if not row["claimed"]]
+        for problem in problems:
+            self._sources[problem["source"]].update(
+                known_wrong=len(wrong), false_positives=sum(row["verdict"] == "AC" for row in wrong)
+            )
+
+    def record(self) -> dict[str, Any]:
+        """Return the counts as JSON can hold them."""
+        return {
+            "problem_ids": self._problem_ids,
+            "totals": self._totals,
+            "k_eff": self._k_eff,
+            "verdicts": self._verdicts,
+            "sources": self._sources,
+            "rejected": self._rejected,
+        }
 
 
-def _check_unique(names: Sequence[str]) -> None:
-    repeated = [name for name, count in Counter(names).items() if count > 1]
+def _check_unique(names: Counter[str]) -> None:
+    repeated = [name for name, count in names.items() if count > 1]
     if repeated:
         raise DataError(
             f"problems: id {repeated[0]!r} stands more than once ({len(repeated)} such ids);"
@@ -126,5 +184,24 @@ def _check_unique(names: Sequence[str]) -> None:
         )
 
 
-def _ratio(part: int, whole: int) -> float | None:
+def _implicit_k(store: Store, parts: int, problems: int) -> float | None:
+    """Return the responses per prompt once near-duplicate prompts are one; None if there are too many to compare."""
+    if problems > MOST_COMPARED:
+        return None
+    responses: dict[str, set[str]] = defaultdict(set)
+    for number in range(parts):
+        prompts = {
+            row["problem_id"]: row["prompt"]
+            for row in store.rows(file_name("problems", number), ["problem_id", "prompt"])
+        }
+        columns = ["problem_id", "solution_id", "verdict", "claimed"]
+        for row in store.rows(file_name("solutions", number), columns):
+            if is_accepted(row):
+                key = row["solution_id"].rpartition("/")[2]
+                responses[prompts[row["problem_id"]]].add(key)
+    found = implicit_responses({prompt: sorted(keys) for prompt, keys in responses.items()})
+    return found.implicit_k if responses else None
+
+
+def _ratio(part: float, whole: int) -> float | None:
     return part / whole if whole else None

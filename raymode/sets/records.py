@@ -1,17 +1,23 @@
 """Checks the rows of a source, sets the bad ones aside, and makes one candidate of equal programs."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from raymode.sandbox.checkers import CHECKERS
+from raymode.sandbox.limits import MOST
 from raymode.schema import PROBLEMS
 from raymode.sets.normalize import Rejection, normalize
+from raymode.sets.text import near_duplicates, text_key
+from raymode.sources.slices import SET_ASIDE
 
 Row = dict[str, Any]
 
 LANGUAGES = ("python",)
+TEXT = "text"
+"""Language of the responses of a problem that nothing is run for."""
+NO_CHECKER = "none"
+"""Checker of such a problem: its responses are references."""
 _TEXTS = ("problem_id", "prompt", "checker", "source", "split")
 _DETAIL_CHARACTERS = 300
 
@@ -51,17 +57,25 @@ def check_problem(problem: Any) -> Rejection | None:
         return Rejection(
             "wrong_type", f"expected columns and values, found {type(problem).__name__}"
         )
+    if SET_ASIDE in problem:
+        return Rejection(**problem[SET_ASIDE])
     for column in _TEXTS:
         value = problem.get(column)
         if not isinstance(value, str) or not value.strip() or not is_text(value):
             return Rejection(
                 f"no_{column}", f"column {column!r}: expected text, found {_shown(value)}"
             )
+    if problem["checker"] == NO_CHECKER:
+        if problem.get("tests"):
+            return Rejection("bad_checker", f"checker {NO_CHECKER!r} and tests do not go together")
+        return _check_optional(problem)
     for column in ("cpu_s", "memory_mb"):
-        if not _is_limit(problem.get(column), whole=column == "memory_mb"):
+        most = MOST[column]
+        if not _is_limit(problem.get(column), column == "memory_mb", most):
             shown = _shown(problem.get(column))
             return Rejection(
-                "bad_limits", f"column {column!r}: expected a positive number, found {shown}"
+                "bad_limits",
+                f"column {column!r}: expected a number above 0 and at most {most}, found {shown}",
             )
     if problem["checker"] not in CHECKERS:
         return Rejection(
@@ -91,10 +105,10 @@ def rejected(table: str, row: str, problem_id: str | None, why: Rejection) -> Ro
     }
 
 
-def _is_limit(value: Any, whole: bool) -> bool:
+def _is_limit(value: Any, whole: bool, most: float) -> bool:
     if not isinstance(value, int | float) or isinstance(value, bool):
         return False
-    return math.isfinite(value) and value > 0 and (not whole or value == int(value))
+    return 0 < value <= most and (not whole or value == int(value))  # nor a NaN
 
 
 def _check_tests(tests: Any) -> Rejection | None:
@@ -122,31 +136,53 @@ def _check_optional(problem: Row) -> Rejection | None:
 
 
 def _add_candidates(prepared: Prepared, name: str, solutions: Sequence[Any]) -> None:
-    """Make the first of equal programs a candidate, and count the others as its copies."""
+    """Make the first of equal responses a candidate, and count the others as its copies."""
+    assert prepared.problem is not None
+    is_text = prepared.problem["checker"] == NO_CHECKER
     by_key: dict[str, Row] = {}
     for number, solution in enumerate(solutions):
-        why = _check_solution(solution, name)
-        normal = normalize(solution["code"]) if why is None else why
-        if isinstance(normal, Rejection):
-            prepared.rejected.append(rejected("solutions", f"{name}#{number}", name, normal))
-        elif normal.key in by_key:
-            known = by_key[normal.key]
-            known["copies"] += 1
-            known["claimed"] = known["claimed"] or solution["claimed"]
+        why = _check_solution(solution, name, (TEXT,) if is_text else LANGUAGES)
+        key = why or (text_key(solution["code"]) if is_text else _program_key(solution["code"]))
+        if isinstance(key, Rejection):
+            prepared.rejected.append(rejected("solutions", f"{name}#{number}", name, key))
+        elif key in by_key:
+            _add_copy(by_key[key], solution)
         else:
-            by_key[normal.key] = {
-                "solution_id": f"{name}/{normal.key}",
+            by_key[key] = {
+                "solution_id": f"{name}/{key}",
                 "problem_id": name,
                 "code": solution["code"],
                 "language": solution["language"],
                 "label": solution.get("label"),
                 "claimed": solution["claimed"],
-                "copies": 1,
+                "copies": solution.get("copies", 1),
             }
-    prepared.candidates = list(by_key.values())
+    different = list(by_key.values())
+    prepared.candidates = _without_near_duplicates(different) if is_text else different
 
 
-def _check_solution(solution: Any, name: str) -> Rejection | None:
+def _program_key(code: str) -> str | Rejection:
+    normal = normalize(code)
+    return normal if isinstance(normal, Rejection) else normal.key
+
+
+def _add_copy(known: Row, solution: Row) -> None:
+    known["copies"] += solution.get("copies", 1)
+    known["claimed"] = known["claimed"] or solution["claimed"]
+
+
+def _without_near_duplicates(texts: Sequence[Row]) -> list[Row]:
+    """Return the first text of every group that says the same in almost the same words."""
+    kept: dict[int, Row] = {}
+    for text, group in zip(texts, near_duplicates([row["code"] for row in texts]), strict=True):
+        if group in kept:
+            _add_copy(kept[group], text)
+        else:
+            kept[group] = text
+    return list(kept.values())
+
+
+def _check_solution(solution: Any, name: str, languages: Sequence[str]) -> Rejection | None:
     if not isinstance(solution, dict):
         return Rejection(
             "wrong_type", f"expected columns and values, found {type(solution).__name__}"
@@ -155,11 +191,12 @@ def _check_solution(solution: Any, name: str) -> Rejection | None:
     if not isinstance(code, str) or not is_text(code):
         return Rejection("wrong_type", f"column 'code': expected text, found {_shown(code)}")
     if not code.strip():
-        return Rejection("no_code", "the program is empty")
-    if solution.get("language") not in LANGUAGES:
+        return Rejection("no_code", "it is empty")
+    language = solution.get("language")
+    if language not in languages:
+        reason = language if language == "python2" else "language"
         return Rejection(
-            "language",
-            f"language {_shown(solution.get('language'))} is not one of {', '.join(LANGUAGES)}",
+            reason, f"language {_shown(language)} is not one of {', '.join(languages)}"
         )
     if solution.get("problem_id") != name:
         return Rejection(
@@ -169,6 +206,12 @@ def _check_solution(solution: Any, name: str) -> Rejection | None:
         return Rejection(
             "wrong_type",
             f"column 'claimed': expected true or false, found {_shown(solution.get('claimed'))}",
+        )
+    copies = solution.get("copies", 1)
+    if not isinstance(copies, int) or isinstance(copies, bool) or copies < 1:
+        return Rejection(
+            "wrong_type",
+            f"column 'copies': expected a number of at least 1, found {_shown(copies)}",
         )
     if label is not None and not (isinstance(label, str) and is_text(label)):
         return Rejection(

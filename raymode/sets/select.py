@@ -1,8 +1,10 @@
-"""Which prompts and which of their responses are trained on: seeded, nested, unbiased.
+"""Which prompts and which of their responses are trained on: seeded and nested.
 
 Everything is ranked by a number that derives from the seed and the row's own id. So a larger P or K
 adds to a smaller one, every response is as likely as any other to be among the first K (random
 K-of-N selection is unbiased), and neither the order of the tables nor the other problems matter.
+Selections other than random start from that order (see strategies.py); held-out responses are
+always chosen at random, so that what is measured does not depend on what is trained on.
 """
 
 from collections import defaultdict
@@ -11,10 +13,13 @@ from typing import Any
 
 from raymode.errors import DataError
 from raymode.seed import derive_seed
+from raymode.sets.strategies import DIVERSITY_WEIGHT, Pool, Strategy, random, strategy
 
 Row = Mapping[str, Any]
 
-ACCEPTED = frozenset({"AC", "reference"})
+REFERENCE = "reference"
+"""Verdict of a text that nothing was run for."""
+ACCEPTED = frozenset({"AC", REFERENCE})
 
 
 def order_responses(problem_id: str, solution_ids: Iterable[str], seed: int) -> list[str]:
@@ -37,14 +42,19 @@ def select_groups(
     responses: int,
     seed: int,
     minimum_responses: int = 0,
+    selection: str = "random",
+    diversity_weight: float = DIVERSITY_WEIGHT,
 ) -> list[dict[str, Any]]:
     """Return the rows of table `groups`: P prompts of split "train" with K responses each.
 
     prompts: P; None or 0 is all that have enough responses. responses: K, at least 1.
     minimum_responses: accepted solutions a problem needs to be chosen from; never less than K, so a
     sweep over K that gives its largest K here draws all its prompts from the same problems.
-    Raises DataError if there are fewer such problems than `prompts`, or none.
+    selection: a name of strategies.STRATEGIES; diversity_weight: for quality_diversity only.
+    Raises DataError if there are fewer such problems than `prompts`, or none, or if a solution lacks
+    what the selection looks at; ConfigError for an unknown selection.
     """
+    choose = strategy(selection)
     if responses < 1:
         raise DataError(f"train.responses={responses}: a group needs at least 1 response")
     needed = max(minimum_responses, responses)
@@ -56,12 +66,11 @@ def select_groups(
     }
     key = "minimum_responses" if minimum_responses > responses else "responses"
     _check_enough(len(trainable), prompts, needed, key)
-    chosen = order_prompts(trainable, seed)[: prompts or None]
-    return [
-        row
-        for rank, name in enumerate(chosen)
-        for row in _group(rank, trainable[name], by_problem[name], responses, seed)
-    ]
+    rows = []
+    for rank, name in enumerate(order_prompts(trainable, seed)[: prompts or None]):
+        pool = _pool(name, by_problem[name], seed, diversity_weight)
+        rows += _group(rank, trainable[name], _keep(pool, choose, responses))
+    return rows
 
 
 def heldout_groups(
@@ -84,7 +93,9 @@ def heldout_groups(
     return [
         row
         for rank, name in enumerate(order_prompts(chosen, seed))
-        for row in _group(rank, chosen[name], by_problem[name], responses, seed)
+        for row in _group(
+            rank, chosen[name], _keep(_pool(name, by_problem[name], seed), random, responses)
+        )
     ]
 
 
@@ -118,19 +129,27 @@ def _check_enough(available: int, prompts: int | None, needed: int, key: str) ->
     )
 
 
-def _group(
-    rank: int, problem: Row, accepted: Mapping[str, Row], responses: int, seed: int
-) -> list[dict[str, Any]]:
-    name = str(problem["problem_id"])
+def _pool(
+    name: str, accepted: Mapping[str, Row], seed: int, diversity_weight: float = DIVERSITY_WEIGHT
+) -> Pool:
+    rows = [accepted[solution_id] for solution_id in order_responses(name, accepted, seed)]
+    return Pool(name, rows, seed, diversity_weight)
+
+
+def _keep(pool: Pool, choose: Strategy, responses: int) -> list[Row]:
+    return [pool.rows[place] for place in choose(pool, responses)]
+
+
+def _group(rank: int, problem: Row, kept: Iterable[Row]) -> list[dict[str, Any]]:
     return [
         {
             "prompt_rank": rank,
-            "problem_id": name,
+            "problem_id": str(problem["problem_id"]),
             "prompt": problem["prompt"],
             "response_rank": place,
-            "solution_id": solution_id,
-            "response": accepted[solution_id]["code"],
-            "cluster_id": accepted[solution_id]["cluster_id"],
+            "solution_id": str(row["solution_id"]),
+            "response": row["code"],
+            "cluster_id": row["cluster_id"],
         }
-        for place, solution_id in enumerate(order_responses(name, accepted, seed)[:responses])
+        for place, row in enumerate(kept)
     ]

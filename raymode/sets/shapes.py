@@ -3,6 +3,9 @@
 import ast
 from collections.abc import Iterable, Iterator
 
+from raymode.sets.names import Scope
+from raymode.sets.syntax import object_path
+
 _HALVES = {ast.FloorDiv: 2, ast.RShift: 1}
 
 
@@ -159,6 +162,12 @@ def grows(iterated: ast.expr, parts: list[ast.AST]) -> bool:
         and part.value.id == iterated.id
         for part in parts
     )
+
+
+def calls_range(arguments: list[ast.expr], scope: Scope) -> bool:
+    """Return whether `arguments` are one call of range: reversed(range(n)) reverses no data."""
+    only = arguments[0] if len(arguments) == 1 else None
+    return isinstance(only, ast.Call) and object_path(only.func, scope) == "range"
 
 
 def is_print(node: ast.AST) -> bool:

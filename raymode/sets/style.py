@@ -4,7 +4,7 @@
 """
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Container
 from dataclasses import dataclass
 
 from raymode.sets.names import Binding, Names, Scope
@@ -33,12 +33,13 @@ class Style:
     """Tells reading and printing from computing, in one program."""
 
     def __init__(
-        self, names: Names, live: Iterable[ast.stmt], scopes: dict[ast.stmt, Scope]
+        self, names: Names, live: Container[ast.stmt], scopes: dict[ast.stmt, Scope]
     ) -> None:
         self._names = names
         self._tokens: set[Binding] = set()  # names of lists of pieces of the input
         self._readers: set[Binding] = set()  # names of functions that read
-        self._find_names(list(live), scopes)
+        # in the order of the program: a set of statements has none
+        self._find_names([node for node in reversed(scopes) if node in live], scopes)
 
     def _find_names(self, live: list[ast.stmt], scopes: dict[ast.stmt, Scope]) -> None:
         """Find the names that stand for input and nothing else, such as `data` or `read`."""

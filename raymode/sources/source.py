@@ -1,7 +1,7 @@
 """What a source is, the embedded one, and how a configuration names one."""
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -30,15 +30,53 @@ class Partition(Protocol):
 class Source(Protocol):
     """Problems with solutions, in parts that can be read independently."""
 
-    def partitions(self) -> list[Partition]:
+    def partitions(self) -> Sequence[Partition]:
         """Return the parts, the same ones in the same order every time."""
 
 
 def make_source(config: Config) -> Source:
     """Return the source that `config.source` names; ConfigError if there is none of that name."""
-    if config.source == "embedded":
-        return EmbeddedSource(config.seed, config.embedded, config.sets.problems_per_part)
-    raise ConfigError(f"source={config.source!r}: must be one of {', '.join(map(repr, SOURCES))}")
+    makers = {
+        "embedded": _embedded,
+        "code_contests": _code_contests,
+        "references": _references,
+        "tables": _tables,
+    }
+    if config.source not in makers:
+        raise ConfigError(
+            f"source={config.source!r}: must be one of {', '.join(map(repr, SOURCES))}"
+        )
+    return makers[config.source](config)
+
+
+def _embedded(config: Config) -> Source:
+    return EmbeddedSource(config.seed, config.embedded, config.sets.problems_per_part)
+
+
+def _code_contests(config: Config) -> Source:
+    from raymode.sources.code_contests import CodeContestsSource
+
+    read, own = config.read, config.code_contests
+    return CodeContestsSource(
+        config.path, config.seed, read.split, read.heldout_fraction, read.limit,
+        cpu_s=own.cpu_s, memory_mb=own.memory_mb, max_tests=own.max_tests,
+    )  # fmt: skip
+
+
+def _references(config: Config) -> Source:
+    from raymode.sources.references import ReferencesSource
+
+    read, own = config.read, config.references
+    return ReferencesSource(
+        config.path, config.seed, read.split, read.heldout_fraction, read.limit,
+        prompt=own.prompt, response=own.response, label=own.label, id=own.id,
+    )  # fmt: skip
+
+
+def _tables(config: Config) -> Source:
+    from raymode.sources.tables import TablesSource
+
+    return TablesSource(config.path, config.read.limit)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from raymode.sweep.budget import anova_components
 from raymode.sweep.space import SweepCell
 
 RUNS = "runs.parquet"
-MAIN_SPLIT = "heldout_parameters"
+MAIN_SPLITS = ("heldout_parameters", "heldout")
+"""What a run is judged by: new problems of the kind that it was trained on."""
 
 
 def identity(cell: SweepCell) -> dict[str, Any]:
@@ -42,7 +43,7 @@ def finished_row(cell: SweepCell) -> dict[str, Any]:
     scores = store.rows("scores.parquet")
     problems = stages.set_table(cell.config, "problems").select(["problem_id", "split"])
     splits = {row["problem_id"]: row["split"] for row in problems.to_pylist()}
-    main = summarise([row for row in scores if row["split"] == MAIN_SPLIT], seed)
+    main = summarise([row for row in scores if row["split"] in MAIN_SPLITS], seed)
     families = summarise([row for row in scores if row["split"] == "heldout_families"], seed)
     row: dict[str, Any] = {**identity(cell), "status": "finished", "error": None}
     heldout, (between, within) = _heldout(store, splits, seed)
@@ -84,7 +85,7 @@ def _heldout(
     """Return the held-out NLL (nats per response, mean over problems) and the components (V_x, V_{y|x}) of that loss."""
     losses: dict[str, list[float]] = defaultdict(list)
     for row in store.rows("heldout.parquet"):
-        if splits.get(row["problem_id"]) == MAIN_SPLIT:
+        if splits.get(row["problem_id"]) in MAIN_SPLITS:
             losses[row["problem_id"]].append(-row["logp"])
     interval = bootstrap_interval(
         [float(np.mean(values)) for values in losses.values()], derive_seed(seed, "heldout")

@@ -34,7 +34,6 @@ from sandbox_methods import (
     BASELINE,
     CACHED,
     FORK,
-    HAS_SHARED,
     METHODS,
     PROGRAMS,
     Method,
@@ -204,8 +203,6 @@ def main(arguments: list[str] | None = None) -> None:
     print(
         f"anonymous memory: zygote {zygote} KiB, process that the floor is measured in {floor} KiB"
     )
-    if not HAS_SHARED:
-        print("this Sandbox takes no `shared`: raymode L4, shared is left out")
     per_ms = iterations_per_ms()
     wanted = [name for name in METHODS if name in options.methods or name in NEEDED]
     check_accounting(wanted, per_ms)

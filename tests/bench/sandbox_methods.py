@@ -4,7 +4,6 @@ A method takes cases and says of each whether it was accepted; an empty fork say
 compare white-space-separated tokens, and run programs with the same base interpreter and environment.
 """
 
-import inspect
 import io
 import marshal
 import multiprocessing
@@ -29,7 +28,6 @@ BASELINE = "subprocess + rlimits"
 CACHED = "raymode L4, cache"
 FORK, PYFORK, PROGRAMS = "floor: fork in C", "floor: os.fork", "floor: programs"
 LIMITS = Limits(cpu_s=10.0)
-HAS_SHARED = "shared" in inspect.signature(Sandbox).parameters
 
 
 def _sandbox(level: str, **options: Any) -> Method:
@@ -148,7 +146,7 @@ METHODS: dict[str, Method] = {
     "raymode L4": _sandbox("L4"),
     "raymode L3": _sandbox("L3"),
     "raymode L2": _sandbox("L2"),
-    **({"raymode L4, shared": _sandbox("L4", shared=True)} if HAS_SHARED else {}),
+    "raymode L4, shared": _sandbox("L4", shared=True),
     CACHED: _sandbox("L4", cache_size=4096),
     FORK: _floor("fork"),
     PYFORK: _floor("pyfork"),

@@ -7,28 +7,47 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 THREADS = 6
 """How a poison program shows itself to the killer: nothing else in a sandbox has threads."""
+Table = dict[int, tuple[int, int, str]]
+"""Process id -> (parent, threads, name)."""
+Step = Callable[[int], int | None]
+"""Takes how many were killed so far; returns whom to kill now, if anybody."""
 
 
-def processes() -> dict[int, tuple[int, int, str]]:
-    """Return process id -> (parent, threads, name) of this machine."""
-    found = {}
+def processes() -> Table:
+    """Return the processes below this one: a Ray that it started is, and any other is not."""
+    found: Table = {}
     for name in filter(str.isdigit, os.listdir("/proc")):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
             status = dict(
                 line.split(":\t", 1)
-                for line in Path(f"/proc/{name}/status").read_text().splitlines()
+                for line in _read(f"/proc/{name}/status").splitlines()
                 if ":\t" in line
             )
-            called = Path(f"/proc/{name}/cmdline").read_text().split("\0")[0]
+            called = _read(f"/proc/{name}/cmdline").split("\0")[0]
             found[int(name)] = (int(status["PPid"]), int(status["Threads"]), called)
-    return found
+    return {process: row for process, row in found.items() if is_below_this_one(process, found)}
 
 
-def judge_of(process: int, table: dict[int, tuple[int, int, str]]) -> int | None:
+def _read(file: str) -> str:
+    """Return a file of /proc; a process may give itself a name of any bytes."""
+    return Path(file).read_bytes().decode("utf-8", "replace")
+
+
+def is_below_this_one(process: int, table: Table) -> bool:
+    """Return whether a process descends from this one."""
+    while process in table:
+        process = table[process][0]
+        if process == os.getpid():
+            return True
+    return False
+
+
+def judge_of(process: int, table: Table) -> int | None:
     """Return the judge actor that a process descends from, if it does."""
     parent = table[process][0]
     while parent in table and not table[parent][2].startswith("ray::"):
@@ -37,32 +56,32 @@ def judge_of(process: int, table: dict[int, tuple[int, int, str]]) -> int | None
 
 
 @contextlib.contextmanager
-def killer(step: Callable[[], int | None]) -> Iterator[list[int]]:
+def killer(step: Step) -> Iterator[list[int]]:
     """Repeat `step` in a thread while the block runs, and SIGKILL what it returns; yields what was killed."""
-    stop, killed = threading.Event(), []
+    stop, killed = threading.Event(), list[int]()
 
     def watch() -> None:
         while not stop.wait(0.03):
-            victim = step()
+            victim = step(len(killed))
             if victim is not None:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(victim, signal.SIGKILL)
                     killed.append(victim)
 
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield killed
-    finally:
-        stop.set()
-        thread.join()
+    with ThreadPoolExecutor(1) as pool:
+        watching = pool.submit(watch)
+        try:
+            yield killed
+        finally:
+            stop.set()
+            watching.result()
 
 
-def poisoned() -> Callable[[], int | None]:
+def poisoned() -> Step:
     """Return a step that finds the judge of every poison program, each time one runs."""
     seen = set()
 
-    def step() -> int | None:
+    def step(_: int) -> int | None:
         table = processes()
         for process, (_, threads, _) in table.items():
             judge = judge_of(process, table)
@@ -74,21 +93,21 @@ def poisoned() -> Callable[[], int | None]:
     return step
 
 
-def by_chance(seed: int, judges: int, others: int) -> Callable[[], int | None]:
+def by_chance(seed: int, judges: int, others: int) -> Step:
     """Return a step that kills so many judges and processes of their sandboxes, at random moments."""
     chance = random.Random(seed)
     victims = ["judge"] * judges + ["sandbox"] * others
     chance.shuffle(victims)
     due = 0.0
 
-    def step() -> int | None:
+    def step(killed: int) -> int | None:
         nonlocal due
         table = processes()
         inside = {process: judge for process in table if (judge := judge_of(process, table))}
-        if not inside or not victims or time.monotonic() < due:
+        if not inside or killed == len(victims) or time.monotonic() < due:
             return None
         due = time.monotonic() + chance.uniform(0.6, 1.2)
         process = chance.choice(sorted(inside))
-        return inside[process] if victims.pop() == "judge" else process
+        return inside[process] if victims[killed] == "judge" else process
 
     return step

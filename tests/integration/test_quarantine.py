@@ -1,7 +1,7 @@
 """Programs that take their judge down are quarantined and named; deaths by chance change no table."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import pytest
 
 from raymode.config import Config, ScoreConfig, SetsConfig
 from raymode.errors import SandboxError
+from raymode.sandbox import Question, Sandbox, Test, Verdict
 from raymode.store import Store
 from tests.integration import test_build_sets
 from tests.integration.conftest import pickled_by_value
@@ -23,7 +24,9 @@ time.sleep(8)
 print(%d)
 """
 WRONG = "print(int(input()) * 3)"
-SLOW = "import time\ntime.sleep(0.05)\nprint(int(input()) * 2 + %d)"
+SLOW = "import time\ntime.sleep(0.05)\nn = int(input())\nprint(%s)"
+DOUBLED = ("2 * n", "n + n", "n << 1", "sum([n, n])", "n * 2 + 1")
+"""The last one is wrong."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -72,7 +75,7 @@ def test_programs_that_end_their_judge_are_set_aside_and_named(
     ] * 2
     names = [f"problem 'b', solution {row['row']!r}" for row in rows]
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
-    assert line == (
+    assert line.startswith(
         "warning: sets: 2 programs could not be judged (table rejected says why): "
         + "; ".join(names)
     )
@@ -111,7 +114,58 @@ def test_completions_that_end_their_judge_are_named(
     }
     said = capsys.readouterr().err
     assert "2 programs could not be judged (table judged says why): " in said
-    assert "problem 'b', completion 1; problem 'b', completion 3\n" in said
+    assert "says why): problem 'b', completion 1; problem 'b', completion 3; " in said
+
+
+class Death(BaseException):
+    """Leaves a judge as its death would: nothing it had to say afterwards is said."""
+
+
+class DyingSandbox(Sandbox):
+    """Ends its judge while it runs DEADLY, and counts the other programs."""
+
+    def __init__(self) -> None:
+        super().__init__(allow_unsafe=True)
+        self.ran: list[str] = []
+
+    def judge_many(self, questions: Iterable[Question]) -> list[Verdict]:
+        asked = list(questions)
+        if DEADLY in asked:
+            raise Death
+        self.ran += [question.program for question in asked]
+        return super().judge_many(asked)
+
+
+DEADLY, GOOD = (Question(f"print({n})", [Test("", f"{n}")]) for n in range(2))
+
+
+def test_what_is_in_quarantine_stays_there_when_its_problem_is_judged_again() -> None:
+    """A piece of work has many problems: one that was finished comes again after a death at another."""
+    from raymode.watch import QUARANTINED, WatchedSandbox, watching
+
+    with watching() as watch, DyingSandbox() as sandbox:
+        judge = WatchedSandbox(lambda: sandbox, watch)
+        for _ in range(3):  # the first death names nobody
+            with pytest.raises(Death), judge.problem("a"):
+                judge.judge_many([GOOD, DEADLY])
+        for _ in range(3):
+            with judge.problem("a"):
+                verdicts = judge.judge_many([GOOD, DEADLY])
+            assert [verdict.message for verdict in verdicts] == ["", QUARANTINED]
+
+
+def test_no_program_is_to_blame_for_a_death_after_all_have_ended() -> None:
+    from raymode.watch import WatchedSandbox, watching
+
+    with watching() as watch, DyingSandbox() as sandbox:
+        judge = WatchedSandbox(lambda: sandbox, watch)
+        for _ in range(4):
+            with pytest.raises(Death), judge.problem("a"):
+                assert judge.judge_many([GOOD])[0].accepted
+                raise Death
+        with judge.problem("a"):
+            assert judge.judge_many([GOOD])[0].accepted
+        assert sandbox.ran == [GOOD.program] * 5
 
 
 class Deadly(str):
@@ -140,7 +194,7 @@ def test_a_judge_that_dies_without_a_program_to_blame_ends_the_stage(tmp_path: P
 
 
 def slow_programs(problem: int) -> list[str]:
-    return [SLOW % number + f"  # {problem}" for number in (0, 1, 2, 3)] + [WRONG, DOUBLE]
+    return [SLOW % doubled + f"  # {problem}" for doubled in DOUBLED] + [WRONG, DOUBLE]
 
 
 @pytest.mark.slow

@@ -52,7 +52,7 @@ def test_the_resolved_configuration_reads_back_the_same(tmp_path):
         ("score.pass_ks=[64]", "pass@64 needs 64 completions"),
         ("sample.splits=[heldout_parameter]", "must be one of"),
         ("source=code_contest", "source='code_contest': must be one of"),
-        ("embedded.heldout_families=0", "'heldout_families' will hold no problem"),
+        ("sample.splits=[heldout]", "'heldout' will hold no problem"),
         ("embedded.heldout_families=12", "leaves nothing to train on"),
         ("sample.gpu_per_engine=1.5", "a whole number of GPUs"),
         ("sample.top_p=0", "sample.top_p=0.0: must be above 0"),

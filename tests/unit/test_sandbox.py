@@ -1,16 +1,11 @@
-"""The judge: statuses, limits, what it remembers, and what it leaves behind."""
+"""The judge: statuses, limits, what programs get to see, and what it remembers."""
 
-import os
-import signal
-import subprocess
-import sys
-import threading
-import time
+import re
 from collections.abc import Iterator
 
 import pytest
+from sandbox_hunt import HUNT, PLANTS
 
-from raymode.errors import SandboxError
 from raymode.sandbox import Limits, Sandbox, SpecialJudge, Status, Test
 from raymode.sandbox.interpreter import find_interpreter
 
@@ -24,7 +19,6 @@ def sandbox() -> Iterator[Sandbox]:
         yield sandbox
 
 
-@pytest.mark.parametrize("level", ["L4", "L3", "L2"])
 def test_right_program_at_every_level(level: str) -> None:
     with Sandbox(level=level) as sandbox:
         verdict = sandbox.judge(ADD, TESTS)
@@ -89,24 +83,38 @@ def test_no_tests_and_unknown_names(sandbox: Sandbox) -> None:
         sandbox.judge(ADD, TESTS, checker="token")
     with pytest.raises(ValueError, match="level 'L9'"):
         Sandbox(level="L9")
-    with pytest.raises(ValueError, match="cpu_s"):
-        Limits(cpu_s=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("cpu_s", 0),
+        ("cpu_s", float("nan")),
+        ("cpu_s", 1e8),
+        ("wall_s", 1e7),
+        ("memory_mb", 1 << 40),
+    ],
+)
+def test_impossible_limits_are_named(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=rf"limits\.{name}: {re.escape(repr(value))} "):
+        Limits(**{name: value})  # type: ignore[arg-type]
+
+
+SECRETS = [Test("", "TOPSECRET1"), Test("", "TOPSECRET2")]
 
 
 def test_expected_outputs_never_reach_the_program(sandbox: Sandbox) -> None:
-    """Frames, objects and files hold no trace of the answer."""
-    hunt = (
-        "import gc, sys\n"
-        "frame, seen = sys._getframe(), []\n"
-        "while frame:\n    seen.append(repr(frame.f_locals)); frame = frame.f_back\n"
-        "seen += [repr(o) for o in gc.get_objects() if isinstance(o, (str, bytes, dict, list, tuple))]\n"
-        "found = [s for s in seen if 'TERCESPOT' in s[::-1]]\n"
-        "print(found[0] if found else 'nothing')\n"
-    )
-    tests = [Test("", "TOPSECRET1"), Test("", "TOPSECRET2")]
-    run = sandbox.run(hunt, "")
-    assert run.output == b"nothing\n"
-    assert sandbox.judge(hunt, tests).status is Status.WA
+    """Whatever the program can look at holds no trace of the answer."""
+    verdict = sandbox.judge(HUNT, SECRETS, Limits(cpu_s=20))
+    assert (verdict.status, verdict.failing_test) == (Status.WA, 0)
+    assert verdict.message == "token 1: printed 'nothing', expected 'TOPSECRET1'"
+
+
+@pytest.mark.parametrize("place", PLANTS)
+def test_the_hunt_for_expected_outputs_finds_what_is_there(sandbox: Sandbox, place: str) -> None:
+    before, given = PLANTS[place]
+    verdict = sandbox.judge(before + HUNT, [Test(given, "TOPSECRET1")], Limits(cpu_s=20))
+    assert (verdict.status, verdict.message) == (Status.AC, "")
 
 
 def test_programs_do_not_see_each_other(sandbox: Sandbox) -> None:
@@ -138,9 +146,7 @@ def test_an_earlier_program_is_not_in_memory() -> None:
     assert b"earlierxprogram" not in found
 
 
-def test_the_environment_is_not_the_callers(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_environment_is_not_the_callers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAYMODE_TEST_TOKEN", "secret")
     with Sandbox() as fresh:
         printed = fresh.run("import os\nprint(sorted(os.environ))", "").output
@@ -177,11 +183,19 @@ def test_special_judge(sandbox: Sandbox) -> None:
     assert "special judge" in broken.message
 
 
+@pytest.mark.parametrize("said", ["\x1b[2Jno\x07", "no\nAC", "n\to", "n\u2028o", "no" * 1000])
+def test_what_a_special_judge_says_is_one_short_printable_line(sandbox: Sandbox, said: str) -> None:
+    judge = SpecialJudge(f"print({'WA ' + said!r})")
+    verdict = sandbox.judge("print(1)", [Test("", "1")], checker=judge)
+    assert verdict.status is Status.WA
+    assert verdict.message.isprintable()
+    assert "n" in verdict.message and len(verdict.message) <= 300
+
+
 def test_cached_verdicts_are_the_same(sandbox: Sandbox) -> None:
     program = "import time\nprint(sum(map(int, input().split())))  # a comment of its own"
     first = sandbox.judge(program, TESTS)
-    again = sandbox.judge(program.replace("\n", "\r\n") + "\r\n", TESTS)
-    assert again.wall_s < first.wall_s / 5
+    again = sandbox.judge(program.replace("\n", "\r\n"), TESTS)
     assert (again.status, again.cpu_s, again.tests_run) == (
         first.status,
         first.cpu_s,
@@ -189,6 +203,17 @@ def test_cached_verdicts_are_the_same(sandbox: Sandbox) -> None:
     )
     assert sandbox.judge(program, TESTS[:2]).tests_run == 2
     assert sandbox.judge(program, [*TESTS[:2], Test("1 1\n", "3\n")]).status is Status.WA
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_what_follows_a_last_backslash_makes_another_program(
+    sandbox: Sandbox, order: tuple[int, int]
+) -> None:
+    programs = f"print({order[0]})\\", f"print({order[0]})\\\n\n"
+    statuses = {}
+    for number in order:
+        statuses[number] = sandbox.judge(programs[number], [Test("", f"{order[0]}")]).status
+    assert statuses == {0: Status.CE, 1: Status.AC}
 
 
 def test_killer_tests_come_first() -> None:
@@ -201,116 +226,6 @@ def test_killer_tests_come_first() -> None:
         verdicts = [sandbox.judge(program, tests) for program in wrong]
     assert first.status is Status.AC
     assert [(v.failing_test, v.tests_run) for v in verdicts] == [(7, 8), (7, 1), (7, 1)]
-
-
-def _group(pid: int) -> int:
-    try:
-        return os.getpgid(pid)
-    except ProcessLookupError:
-        return -1
-
-
-def test_a_killed_zygote_is_replaced_and_its_work_done_again() -> None:
-    slow = ADD + "import time\ntime.sleep(0.3)"
-    with Sandbox() as sandbox:
-        for victim in (0, -1):  # the monitor, then the zygote or a child of it
-            before = sandbox.processes()
-            timer = threading.Timer(
-                0.15, lambda v=victim: os.kill(sandbox.processes()[v], signal.SIGKILL)
-            )
-            timer.start()
-            verdict = sandbox.judge(slow + f"\n# {victim}", TESTS)
-            timer.join()
-            assert (verdict.status, verdict.tests_run) == (Status.AC, 3)
-            assert len(sandbox.processes()) == len(before) == 2
-
-
-def test_a_child_killed_twice_from_outside_is_a_sandbox_error(sandbox: Sandbox) -> None:
-    stop = threading.Event()
-
-    def kill_children() -> None:
-        while not stop.wait(0.02):
-            for pid in sandbox.processes()[2:]:
-                os.kill(pid, signal.SIGKILL)
-
-    killer = threading.Thread(target=kill_children)
-    killer.start()
-    try:
-        verdict = sandbox.judge("import time\ntime.sleep(5)", TESTS)
-    finally:
-        stop.set()
-        killer.join()
-    assert verdict.status is Status.SANDBOX_ERROR
-    assert sandbox.judge(ADD + "# after", TESTS).status is Status.AC
-
-
-def test_close_leaves_nothing() -> None:
-    descriptors = len(os.listdir("/proc/self/fd"))
-    sandbox = Sandbox()
-    sandbox.judge(ADD, TESTS)
-    processes = sandbox.processes()
-    sandbox.close()
-    sandbox.close()
-    assert len(os.listdir("/proc/self/fd")) == descriptors
-    assert not [pid for pid in processes if os.path.exists(f"/proc/{pid}")]
-    with pytest.raises(SandboxError, match="closed"):
-        sandbox.judge(ADD, TESTS)
-
-
-def test_a_killed_owner_leaves_nothing() -> None:
-    script = (
-        "import sys, time\n"
-        "from raymode.sandbox import Sandbox, Test\n"
-        "s = Sandbox()\n"
-        "import os; print(os.getpgid(s.processes()[0]), flush=True)\n"
-        "s.judge('import time; time.sleep(60)', [Test('', '')])\n"
-    )
-    owner = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
-    assert owner.stdout is not None
-    group = int(owner.stdout.readline())
-    time.sleep(0.3)
-    assert _in_group(group) == 3  # monitor, zygote, child
-    owner.kill()
-    owner.wait()
-    owner.stdout.close()
-    deadline = time.monotonic() + 5
-    while _in_group(group) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert _in_group(group) == 0
-
-
-def _in_group(group: int) -> int:
-    return sum(_group(int(p)) == group for p in os.listdir("/proc") if p.isdigit())
-
-
-def test_another_process_may_not_use_it(sandbox: Sandbox) -> None:
-    read, write = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            sandbox.judge(ADD, TESTS)
-        except SandboxError as error:
-            os.write(write, str(error).encode())
-        os._exit(0)
-    os.close(write)
-    os.waitpid(pid, 0)
-    assert b"process that did not make it" in os.read(read, 1000)
-    os.close(read)
-    assert sandbox.judge(ADD + "# mine", TESTS).status is Status.AC
-
-
-def test_threads_take_turns(sandbox: Sandbox) -> None:
-    statuses: list[Status] = []
-    programs = [ADD + f"# {n}" if n % 2 else "print('no')" + f"# {n}" for n in range(8)]
-    threads = [
-        threading.Thread(target=lambda p=p: statuses.append(sandbox.judge(p, TESTS).status))
-        for p in programs
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(statuses) == [Status.AC] * 4 + [Status.WA] * 4
 
 
 def test_the_interpreter_is_the_base_one() -> None:

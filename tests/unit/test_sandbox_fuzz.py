@@ -1,6 +1,5 @@
 """Generated programs behave as under the interpreter itself, and what one test leaves reaches no other."""
 
-import inspect
 import os
 import re
 from collections.abc import Iterator
@@ -18,11 +17,7 @@ pytestmark = pytest.mark.slow
 
 PROGRAMS = int(os.environ.get("RAYMODE_FUZZ_PROGRAMS", "300"))
 LIMITS = Limits(cpu_s=10.0, memory_mb=1024)
-HAS_SHARED = "shared" in inspect.signature(Sandbox).parameters
-needs_shared = pytest.mark.skipif(not HAS_SHARED, reason="Sandbox takes no `shared`")
-both_modes = pytest.mark.parametrize(
-    "options", [{}, pytest.param({"shared": True}, marks=needs_shared)], ids=["fresh", "shared"]
-)
+both_modes = pytest.mark.parametrize("options", [{}, {"shared": True}], ids=["fresh", "shared"])
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +52,8 @@ class Judge:
 
     def __call__(self, audit: Audit) -> Verdict:
         verdict = self._sandbox.judge(audit.source, audit.tests, audit.limits, audit.checker)
-        difference = getattr(self._sandbox, "difference", "")
-        if difference:
-            self.gave_up.append(f"{audit.name}: {difference}")
+        if self._sandbox.difference:
+            self.gave_up.append(f"{audit.name}: {self._sandbox.difference}")
             self._sandbox.close()
             self._sandbox = Sandbox(cache_size=0, **self._options)
         return verdict
@@ -141,7 +135,6 @@ def test_unseeded_random_begins_the_same_in_every_test(options: dict[str, Any]) 
             assert judge(audit).accepted, audit.source
 
 
-@needs_shared
 def test_shared_and_fresh_processes_give_the_same_verdicts(audits: list[Audit]) -> None:
     """Status, failing test and message, figures in the message apart."""
     different = []

@@ -3,7 +3,6 @@
 RAYMODE_KILL_SECONDS sets how long it lasts.
 """
 
-import inspect
 import json
 import os
 import random
@@ -19,7 +18,6 @@ from processes import Process, generations
 from sandbox_worker import WORK_LIST
 
 import raymode
-from raymode.sandbox import Sandbox
 
 pytestmark = pytest.mark.slow
 
@@ -28,9 +26,6 @@ KINDS = ("monitor", "zygote", "child")
 """What the first, second and third generation below the owner are."""
 PAUSE_S = (0.3, 1.2)
 GONE_WITHIN_S = 5.0
-needs_shared = pytest.mark.skipif(
-    "shared" not in inspect.signature(Sandbox).parameters, reason="Sandbox takes no `shared`"
-)
 
 
 class Worker:
@@ -86,9 +81,7 @@ def all_gone(processes: list[Process]) -> bool:
     return True
 
 
-@pytest.mark.parametrize(
-    "options", [{}, pytest.param({"shared": True}, marks=needs_shared)], ids=["fresh", "shared"]
-)
+@pytest.mark.parametrize("options", [{}, {"shared": True}], ids=["fresh", "shared"])
 def test_kills_at_random_moments(
     options: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -101,9 +94,7 @@ def test_kills_at_random_moments(
     while time.time() < until - 2:
         time.sleep(chance.uniform(*PAUSE_S))
         kind = chance.choice((*KINDS, "owner"))
-        if (
-            worker.ended
-        ):  # its zygote was killed in the first moment: Sandbox() failed, as it says it does
+        if worker.ended:  # its zygotes were killed in the first moment: Sandbox() failed
             starts_failed += 1
             worker.start()
         elif kind == "owner":

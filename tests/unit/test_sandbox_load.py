@@ -1,6 +1,5 @@
 """A busy machine changes no verdict: 200 right programs, judged in calm and with all cores taken."""
 
-import inspect
 import os
 import subprocess
 import sys
@@ -24,9 +23,6 @@ TIGHT = 2.0
 """The CPU limit of a heavy program, in times of what it takes in calm."""
 HEAVY_S = (0.01, 0.5)
 MOST_BURNERS = 4
-needs_shared = pytest.mark.skipif(
-    "shared" not in inspect.signature(Sandbox).parameters, reason="Sandbox takes no `shared`"
-)
 
 Job = tuple[str, str, list[Test], Limits]
 """Name, program, tests, limits."""
@@ -81,9 +77,7 @@ def judge_all(sandbox: Sandbox, jobs: list[Job]) -> list[Verdict]:
     return [sandbox.judge(source, tests, limits) for _, source, tests, limits in jobs]
 
 
-@pytest.mark.parametrize(
-    "options", [{}, pytest.param({"shared": True}, marks=needs_shared)], ids=["fresh", "shared"]
-)
+@pytest.mark.parametrize("options", [{}, {"shared": True}], ids=["fresh", "shared"])
 def test_a_busy_machine_changes_no_verdict(
     options: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,13 +1,15 @@
 """Shared mode: what may go in, what it must not change, and what it does when a program differs."""
 
 import ast
+import hashlib
 from collections.abc import Iterator
 
 import pytest
+from processes import ZYGOTE, ranks
 
 from raymode.sandbox import Limits, Sandbox, Status, Test
 from raymode.sandbox.memory import digest_program
-from raymode.sandbox.purity import impurity
+from raymode.sandbox.purity import examine
 
 ADD = "a, b = map(int, input().split())\nprint(a + b)\n"
 TESTS = [Test(f"{n} {n}\n", f"{2 * n}\n") for n in range(60)]
@@ -59,12 +61,12 @@ IMPURE = {
 
 @pytest.mark.parametrize("name", PURE)
 def test_honest_programs_pass(name: str) -> None:
-    assert impurity(ast.parse(PURE[name])) == ""
+    assert examine(ast.parse(PURE[name]))[0] == ""
 
 
 @pytest.mark.parametrize("name", IMPURE)
 def test_programs_that_reach_lasting_state_do_not(name: str) -> None:
-    assert impurity(ast.parse(IMPURE[name])) != ""
+    assert examine(ast.parse(IMPURE[name]))[0] != ""
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +128,7 @@ def test_failures_are_those_of_test_by_test_judging(
     ],
 )
 def test_state_of_one_test_is_not_seen_by_the_next(sandbox: Sandbox, program: str) -> None:
-    assert impurity(ast.parse(program)) == ""
+    assert examine(ast.parse(program))[0] == ""
     verdict = sandbox.judge(program, TESTS)
     assert (verdict.status, verdict.message) == (Status.AC, "")
 
@@ -147,7 +149,7 @@ COUNTS_RUNS = (
 def test_traces_left_in_the_library_are_noticed(module: str, name: str) -> None:
     """It gets past the gate, and would pass no test after the third; what it did in one process counts for nothing."""
     program = COUNTS_RUNS.format(module=module, name=name)
-    assert impurity(ast.parse(program)) == ""
+    assert examine(ast.parse(program))[0] == ""
     with Sandbox(shared=True, cache_size=0) as sandbox:
         assert sandbox.judge(program, TESTS[:20]).status is Status.AC
         assert sandbox.difference == ""
@@ -159,7 +161,7 @@ def test_a_difference_turns_shared_mode_off() -> None:
         "import sys\nprint(2 * int(input().split()[0]) + (sys.stderr.buffer.raw.seek(0, 1) > 3))\n"
         "sys.stderr.write('xx')\n"
     )
-    assert impurity(ast.parse(program)) == ""
+    assert examine(ast.parse(program))[0] == ""
     with Sandbox(shared=True, cache_size=0) as sandbox:
         assert sandbox.judge(program, TESTS).status is Status.AC
         assert "test 2 fails after others and passes alone" in sandbox.difference
@@ -167,18 +169,22 @@ def test_a_difference_turns_shared_mode_off() -> None:
 
 
 def test_a_sample_of_what_is_accepted_is_judged_again_alone() -> None:
-    sampled = next(f"{ADD}# {n}" for n in range(500) if digest_program(f"{ADD}# {n}")[0] % 16 == 0)
-    skipped = next(f"{ADD}# {n}" for n in range(500) if digest_program(f"{ADD}# {n}")[0] % 16 == 1)
+    def chance(sandbox: Sandbox, program: str) -> int:
+        return hashlib.sha256(sandbox._secret + digest_program(program)).digest()[0] % 16
+
+    programs = [f"{ADD}# {n}" for n in range(500)]
     with Sandbox(shared=True, cache_size=0) as sandbox:
-        spent = []
+        sampled = next(program for program in programs if chance(sandbox, program) == 0)
+        skipped = next(program for program in programs if chance(sandbox, program) == 1)
+        faults = []
         for program in (skipped, sampled):
-            before = _cpu_of_children(sandbox)
+            before = _faults_of_children(sandbox)
             assert sandbox.judge(program, TESTS).accepted
-            spent.append(_cpu_of_children(sandbox) - before)
-    assert spent[1] > 2 * spent[0]
+            faults.append(_faults_of_children(sandbox) - before)
+    assert faults[1] > 2 * faults[0] > 0
 
 
-def _cpu_of_children(sandbox: Sandbox) -> int:
-    """Children the zygote has waited for, by their page faults: each costs a hundred and more."""
-    with open(f"/proc/{sandbox.processes()[-1]}/stat") as stat:
+def _faults_of_children(sandbox: Sandbox) -> int:
+    """Page faults of the children the zygote has waited for: each child costs a hundred and more."""
+    with open(f"/proc/{ranks(sandbox)[ZYGOTE][0].pid}/stat") as stat:
         return int(stat.read().rpartition(")")[2].split()[8])

@@ -8,9 +8,10 @@ import pytest
 from raymode.errors import DataError
 from raymode.sandbox import Question, Sandbox, Status, Verdict, runner
 from raymode.schema import table_of
+from raymode.sets import journal
 from raymode.sets.parts import TABLES, file_name, is_whole, summarize, write_part
 from raymode.sets.records import prepare
-from raymode.sets.verify import Judged, judge
+from raymode.sets.verify import Judged, judge, may_vary
 from raymode.store import Store
 
 TESTS = [{"input": f"{n}\n", "output": f"{2 * n}\n"} for n in (1, 5, 0, 7)]
@@ -72,6 +73,9 @@ def sandbox() -> Iterator[Sandbox]:
         (problem(cpu_s=float("nan")), "bad_limits"),
         (problem(memory_mb="256"), "bad_limits"),
         (problem(memory_mb=1.5), "bad_limits"),
+        (problem(cpu_s=1e8), "bad_limits"),
+        (problem(cpu_s=10**400), "bad_limits"),
+        (problem(memory_mb=1 << 40), "bad_limits"),
         (problem(checker="magic"), "bad_checker"),
         (problem(topic=3), "wrong_type"),
         ({}, "no_problem_id"),
@@ -190,7 +194,18 @@ def test_a_failure_of_the_sandbox_is_not_a_wrong_answer() -> None:
     assert [row["verdict"] for row in judged.solutions] == ["AC"]
     assert len(judged.executions) == 1
     (bad,) = judged.rejected
-    assert (bad["reason"], bad["detail"]) == ("sandbox_error", "the zygote died")
+    assert (bad["reason"], bad["detail"]) == (
+        "sandbox_error",
+        "the sandbox failed twice; the log says how",
+    )
+
+
+def write(store: Store, number: int, *judged: Judged) -> None:
+    for position, one in enumerate(judged):
+        journal.save(store, number, position, one)
+    assert journal.positions(store, number) == set(range(len(judged)))
+    write_part(store, number, len(judged))
+    assert journal.positions(store, number) == set()
 
 
 def test_parts_and_their_summary(sandbox: Sandbox, tmp_path: Any) -> None:
@@ -207,8 +222,8 @@ def test_parts_and_their_summary(sandbox: Sandbox, tmp_path: Any) -> None:
     second = judge(prepare(problem(problem_id="second"), known_wrong, "here"), sandbox)
     bad = judge(prepare(problem(problem_id="third", tests=[]), codes[:1], "here"), sandbox)
     assert not is_whole(store, 0)
-    write_part(store, 0, [first, bad])
-    write_part(store, 1, [second])
+    write(store, 0, first, bad)
+    write(store, 1, second)
     assert is_whole(store, 0)
     summary = summarize(store, 2)
     expected = {
@@ -219,6 +234,13 @@ def test_parts_and_their_summary(sandbox: Sandbox, tmp_path: Any) -> None:
     }  # fmt: skip
     assert {name: summary[name] for name in expected} == expected
     assert summary["false_positive_share"] == pytest.approx(1 / 3)
+    assert summary["sources"] == {
+        "test": {
+            "known_wrong": 3,
+            "false_positives": 1,
+            "false_positive_share": pytest.approx(1 / 3),
+        }
+    }
     rows = {name: store.rows(name) for name in TABLES}
     assert [row["problem_id"] for row in rows["problems"]] == ["double", "second"]
     assert len(rows["solutions"]) == len(rows["executions"]) == 5
@@ -230,7 +252,7 @@ def test_content_depends_on_what_is_kept_and_not_on_what_was_measured(
 ) -> None:
     def content(name: str, judged: Judged) -> tuple[str, bytes, bytes]:
         store = Store(str(tmp_path / name))
-        write_part(store, 0, [judged])
+        write(store, 0, judged)
         files = (store.read_bytes(file_name(table, 0)) for table in ("solutions", "executions"))
         return summarize(store, 1)["content"], *files
 
@@ -247,7 +269,47 @@ def test_content_depends_on_what_is_kept_and_not_on_what_was_measured(
 def test_a_repeated_problem_id_is_named(sandbox: Sandbox, tmp_path: Any) -> None:
     store = Store(str(tmp_path))
     judged = judge(prepare(problem(), [solution(RIGHT)], "here"), sandbox)
-    write_part(store, 0, [judged])
-    write_part(store, 1, [judged])
+    write(store, 0, judged)
+    write(store, 1, judged)
     with pytest.raises(DataError, match=r"'double' stands more than once"):
         summarize(store, 2)
+
+
+CLOCK = "import time\nprint(int(input()) * 2 if time.time_ns() // 1000 % 2 else 'odd')"
+"""Right or wrong by the microsecond: two runs on four tests agree on all verdicts once in dozens of times."""
+
+
+def test_a_program_that_varies_is_judged_twice_and_set_aside(sandbox: Sandbox) -> None:
+    many = [{"input": f"{n}\n", "output": f"{2 * n}\n"} for n in range(20)]
+    fixed = "import time\nbegin = time.time()\nprint(2 * int(input()))"
+    codes = [solution(RIGHT), solution(fixed), *(solution(f"{CLOCK}\nx = {n}") for n in range(8))]
+    judged = judge(prepare(problem(tests=many), codes, "here"), sandbox, min_pass_share=0.0)
+    assert {row["code"] for row in judged.solutions if row["verdict"] == "AC"} == {RIGHT, fixed}
+    reasons = {row["reason"] for row in judged.rejected}
+    assert reasons == {"nondeterministic"}
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("time = int(input())", False), ("import time", False), ("t = time.time()", True), ("id = 3", False),
+        ("from datetime import *", False), ("datetime.now()", True), ("import random", False), ("time.perf_counter()", True), ("print(id(x))", True), ("import os\nos.urandom(4)", True),
+    ],
+)  # fmt: skip
+def test_what_may_vary_is_seen(code: str, expected: bool) -> None:
+    assert may_vary(code) == expected
+
+
+def test_a_problem_whose_tests_refuse_right_solutions_is_set_aside(sandbox: Sandbox) -> None:
+    codes = [solution(RIGHT), solution(WRONG), solution(CRASH), solution(SORTED, False)]
+    judged = judge(prepare(problem(), codes, "here"), sandbox)
+    assert not judged.problems and not judged.solutions and not judged.executions
+    first, *others = judged.rejected
+    assert (first["table"], first["reason"]) == ("problems", "unreliable_tests")
+    assert (
+        "1 of 3 solutions claimed to be right pass its tests (AC 1, RE 1, WA 1)" in first["detail"]
+    )
+    assert [row["reason"] for row in others] == ["problem_rejected"] * 4
+    assert "AC: the problem was set aside" in others[0]["detail"]
+    kept = judge(prepare(problem(), codes, "here"), sandbox, min_pass_share=0.3)
+    assert len(kept.solutions) == 4

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from raymode.errors import DataError
+from raymode.errors import ConfigError, DataError
 from raymode.schema import table_of
-from raymode.sets.select import order_prompts, order_responses, select_groups
+from raymode.sets.select import heldout_groups, order_prompts, order_responses, select_groups
+from raymode.sets.strategies import STRATEGIES
 
 N_PROBLEMS = 6
 
@@ -132,3 +133,73 @@ def test_too_few_is_one_clear_line(
     assert "\n" not in str(caught.value)
     for word in words:
         assert word in str(caught.value)
+
+
+def described(selection: str, responses: int, seed: int = 0) -> list[dict[str, Any]]:
+    """Select from tables that have what every selection looks at; 4 clusters, graded rewards."""
+    problems, solutions = tables(n_solutions=8)
+    for number, row in enumerate(solutions):
+        row["features"] = [f"w{number % 3}", f"v{number % 4}"]
+        row["reward"] = float(number % 5)
+        row["cluster_id"] = f"c{number % 4}"
+    return select_groups(
+        problems, solutions, prompts=3, responses=responses, seed=seed,
+        minimum_responses=8, selection=selection,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("selection", STRATEGIES)
+def test_every_selection_is_nested_in_k(selection: str) -> None:
+    whole = described(selection, 8)
+    for k in range(1, 8):
+        assert described(selection, k) == [row for row in whole if row["response_rank"] < k]
+
+
+@pytest.mark.parametrize("selection", STRATEGIES)
+def test_no_selection_depends_on_the_order_of_the_tables(selection: str) -> None:
+    problems, solutions = tables(n_solutions=8)
+    for number, row in enumerate(solutions):
+        row |= {"features": [f"w{number % 3}"], "reward": 1.0, "cluster_id": f"c{number % 4}"}
+
+    def chosen(order: int) -> list[dict[str, Any]]:
+        return select_groups(
+            problems[::order], solutions[::order], prompts=4, responses=5, seed=3,
+            selection=selection,
+        )  # fmt: skip
+
+    assert chosen(1) == chosen(-1)
+
+
+@pytest.mark.parametrize("selection", STRATEGIES)
+def test_ties_are_broken_by_the_seed(selection: str) -> None:
+    first = {
+        tuple(row["solution_id"] for row in described(selection, 2, seed)[:2]) for seed in range(9)
+    }
+    assert len(first) > 1
+
+
+def test_selections_keep_what_their_names_say() -> None:
+    best = described("best", 3)
+    for name in {row["problem_id"] for row in best}:
+        kept = [row["solution_id"] for row in best if row["problem_id"] == name]
+        place = int(name[1:]) * 8
+        rewards = [(place + int(solution.rpartition("s")[2])) % 5 for solution in kept]
+        everything = sorted(((place + j) % 5 for j in range(8)), reverse=True)
+        assert rewards == everything[:3]
+    for row in described("cluster_first", 4)[::4]:
+        kept_clusters = [
+            other["cluster_id"]
+            for other in described("cluster_first", 4)
+            if other["problem_id"] == row["problem_id"]
+        ]
+        assert sorted(kept_clusters) == ["c0", "c1", "c2", "c3"]
+
+
+def test_an_unknown_selection_is_refused_and_held_out_groups_stay_random() -> None:
+    with pytest.raises(ConfigError, match="selection 'rnadom'"):
+        described("rnadom", 2)
+    problems, solutions = tables()
+    rows = heldout_groups(problems, solutions, ["heldout_parameters"], 3, seed=5)
+    assert [row["solution_id"] for row in rows] == order_responses(
+        "held", [f"held/s{j}" for j in range(5)], 5
+    )[:3]

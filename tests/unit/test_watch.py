@@ -37,3 +37,25 @@ def test_every_quarantine_gives_new_patience() -> None:
         begin(watch, f"other {number}")
     with pytest.raises(SandboxError, match=r"'p': its judge died 56 times"):
         begin(watch)
+
+
+def test_a_past_calls_for_care_after_deaths_and_with_programs_in_quarantine() -> None:
+    assert not Past().calls_for_care
+    assert Past(deaths=1).calls_for_care
+    watch = Watch()
+    for _ in range(DEATHS):
+        begin(watch, "x")
+    begin(watch)
+    watch.done("p")
+    again = begin(watch)  # with the piece of work in which the judge died at another problem
+    assert (again.deaths, again.quarantined) == (0, {"x"})
+    assert again.calls_for_care
+
+
+def test_a_death_after_the_last_program_has_ended_is_nobodys_fault() -> None:
+    watch = Watch()
+    for number in range(PATIENCE):
+        assert begin(watch, "x") == Past(number)
+        watch.run("p", "")
+    with pytest.raises(SandboxError, match="no single program is to blame"):
+        begin(watch)
