@@ -60,6 +60,15 @@ class Watch:
 
     def __init__(self) -> None:
         self._problems: dict[str, _Problem] = {}
+        self._judges: list[Any] = []
+
+    def join(self, judge: Any) -> None:
+        """Take note of a judge's handle."""
+        self._judges.append(judge)
+
+    def judges(self) -> list[Any]:
+        """Return the handles of all judges there were."""
+        return self._judges
 
     def begin(self, name: str) -> Past:
         """Note that a problem is being judged from now on. Raises SandboxError if that was in vain too often."""
@@ -97,7 +106,10 @@ class Watch:
 
 @contextlib.contextmanager
 def watching() -> Iterator[Any]:
-    """Yield the handle of a new watch on this node, which ends with the block."""
+    """Yield the handle of a new watch on this node; it and the judges that joined it end with the block.
+
+    A judge that is only let go of may live on, after an error, and keep its CPU from the next stage.
+    """
     here = ray.get_runtime_context().get_node_id()
     remote: Any = ray.remote(Watch).options(
         num_cpus=0, max_restarts=-1, max_task_retries=-1,
@@ -107,7 +119,15 @@ def watching() -> Iterator[Any]:
     try:
         yield watch
     finally:
+        with contextlib.suppress(ray.exceptions.RayError):  # it died, or the cluster did
+            for judge in ray.get(watch.judges.remote()):
+                ray.kill(judge)
         ray.kill(watch)
+
+
+def join(watch: Any) -> None:
+    """Have this actor end when the watch does."""
+    watch.join.remote(ray.get_runtime_context().current_actor)
 
 
 class WatchedSandbox:

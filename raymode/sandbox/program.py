@@ -6,7 +6,6 @@ program runs, and a child never returns from here: it ends in `os._exit`.
 
 import atexit
 import builtins
-import contextlib
 import gc
 import io
 import marshal
@@ -16,7 +15,7 @@ import sys
 import threading
 import types
 from collections.abc import Callable
-from typing import TextIO
+from typing import Any, TextIO
 
 from raymode.sandbox.loops import leaves_nothing
 from raymode.sandbox.protocol import COMPLETE, START
@@ -24,16 +23,18 @@ from raymode.sandbox.protocol import COMPLETE, START
 FILENAME = "/box/solution.py"
 _exit = os._exit
 _BaseException, _SystemExit, _isinstance, _int = BaseException, SystemExit, isinstance, int
-_print, _exec, _run_exitfuncs = print, exec, atexit._run_exitfuncs
+_issubclass, _type, _print, _exec = issubclass, type, print, exec
+_run_exitfuncs, _ncallbacks = atexit._run_exitfuncs, atexit._ncallbacks
 _leaves_nothing = leaves_nothing
 _REACTS = re.compile(
     rb"__del__|finalize|fdopen|TextIOWrapper|BufferedWriter|BufferedRandom|\bopen\b(?!\s*\(\s*0\s*[,)])"
 )
 _CLEANS_UP = re.compile(rb"\b(?:finally|except|with)\b")
+_FILES = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
 _REACT_TO_THEIR_END = (
-    io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom,
-    types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType,
+    *_FILES, types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType,
 )  # fmt: skip
+_SYS = sys.__dict__
 _MAIN = types.ModuleType("__main__")
 _NAMESPACE = _MAIN.__dict__
 _FRESH = {**_NAMESPACE, "__builtins__": builtins, "__file__": FILENAME, "__cached__": None}
@@ -43,6 +44,7 @@ _ENDING = (
     threading._active,  # type: ignore[attr-defined]
     threading._threading_atexits,  # type: ignore[attr-defined]
 )
+_STREAMS = ("stdin", "stdout", "stderr")
 _STDOUT: list[TextIO] = []
 _STDERR: list[TextIO] = []
 
@@ -146,9 +148,10 @@ def run(code: types.CodeType, has_finalizers: bool) -> int:
         status = _exit_code(stop.code)
     except _BaseException:
         status = _report()
-    if has_finalizers or not _leaves_nothing(_ENDING):
+    if has_finalizers or _ncallbacks() or not _leaves_nothing(_ENDING):
         return _finish(status, has_finalizers)
-    _run_exitfuncs()
+    if _SYS.get("stdout") is not _STDOUT[0]:
+        _flush_after_main()
     return _flush(status)
 
 
@@ -158,6 +161,7 @@ def _report() -> int:
     assert kind is not None
     assert error is not None
     trace = trace and trace.tb_next  # without the frame of `run`
+    _flush_after_main()
     try:
         sys.excepthook(kind, error, trace)
     except _SystemExit as stop:
@@ -185,41 +189,58 @@ def _finish(status: int, has_finalizers: bool) -> int:
 
     The last matters only where something in there reacts to its end.
     """
-    threading._shutdown()  # type: ignore[attr-defined]
+    _flush_after_main()
+    try:  # noqa: SIM105 - `suppress` needs builtins that the program may have replaced
+        threading._shutdown()  # type: ignore[attr-defined]
+    except _BaseException:
+        pass
     _run_exitfuncs()
     status = _flush(status)
-    sys.stdin, sys.stdout, sys.stderr = sys.__stdin__, sys.__stdout__, sys.__stderr__
+    for name in _STREAMS:
+        _SYS[name] = _SYS.get(f"__{name}__")
     for name in [name for name in _NAMESPACE if name != "__builtins__"]:
         _NAMESPACE[name] = None
     if has_finalizers:
+        _flush_files()
         gc.collect()
     _flush(status)  # as there, what fails this late changes nothing
     return status
 
 
+def _flush_files() -> None:
+    """Flush the files that outlive the main module: the collector may close what lies below them first."""
+    for thing in gc.get_objects():
+        if _issubclass(_type(thing), _FILES):
+            _is_flushed(thing)
+
+
+def _flush_after_main() -> None:
+    """Flush the standard streams as the interpreter does when the main module has ended, whatever comes of it."""
+    _is_flushed(_SYS.get("stderr"))
+    _is_flushed(_SYS.get("stdout"))
+
+
 def _flush(status: int) -> int:
     """Flush the standard streams as the interpreter does at its end; 120 if one cannot be, and nothing went wrong."""
-    flushed = _is_flushed("stdout")
-    if getattr(sys, "stderr", None) is not _STDERR[0]:  # its own is never behind
-        flushed = _is_flushed("stderr") and flushed
-    if getattr(sys, "stdout", None) is not _STDOUT[0]:
-        with contextlib.suppress(OSError, ValueError):  # closed or detached: nothing left in it
-            _STDOUT[0].flush()
+    flushed = _is_flushed(_SYS.get("stdout"))
+    if _SYS.get("stderr") is not _STDERR[0]:  # its own is never behind
+        flushed = _is_flushed(_SYS.get("stderr")) and flushed
+    if _SYS.get("stdout") is not _STDOUT[0]:
+        _is_flushed(_STDOUT[0])  # if it cannot be, it was closed or detached: nothing is left in it
     return status if flushed else status or 120
 
 
-def _is_flushed(name: str) -> bool:
+def _is_flushed(stream: Any) -> bool:
     """Flush a stream, whatever a program has put in its place."""
-    stream = getattr(sys, name, None)
     if stream is None:
         return True
     try:
-        closed = bool(stream.closed)
+        if stream.closed:
+            return True
     except _BaseException:
-        closed = False
+        pass
     try:
-        if not closed:
-            stream.flush()
+        stream.flush()
     except _BaseException:
         return False
     return True

@@ -33,7 +33,7 @@ from raymode.sets.records import prepare
 from raymode.sets.verify import NOT_JUDGED, judge, open_sandbox, pinned
 from raymode.sources import Partition, Source, make_source
 from raymode.store import Store
-from raymode.watch import WatchedSandbox, name_unjudged, watching
+from raymode.watch import WatchedSandbox, join, name_unjudged, watching
 
 MANIFEST = "manifest.json"
 INPUTS = "inputs.json"
@@ -237,6 +237,7 @@ class _Verifier:
     """Checks and dedupes problems, judges their programs in a watched sandbox, and keeps what comes out."""
 
     def __init__(self, config: Config, store: Store, watch: Any) -> None:
+        join(watch)
         self._min_pass_share = config.sets.min_pass_share
         self._store = store
         self._sandbox = WatchedSandbox(functools.partial(open_sandbox, config.sandbox), watch)

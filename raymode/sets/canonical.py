@@ -4,6 +4,7 @@ import ast
 import sys
 from collections.abc import Callable, Iterable
 
+from raymode.sets.imports import bound_name, import_path
 from raymode.sets.names import (
     BUILTIN_NAMES,
     Binding,
@@ -11,8 +12,6 @@ from raymode.sets.names import (
     FunctionNode,
     Names,
     Scope,
-    bound_name,
-    import_path,
 )
 
 Item = str | tuple[ast.AST, Scope]
@@ -176,7 +175,9 @@ class _Writer:
         inner = self.names.scopes[node]
         items: list[Item] = ["(ClassDef", self._resolved(node.name, scope)]
         items.extend(
-            (child, scope) for child in [*node.decorator_list, *node.bases, *node.keywords]
+            (child, scope)
+            for child in [*node.decorator_list, *node.bases, *node.keywords]
+            if not is_object(child, scope)
         )
         return [*items, "[", *self._body(node.body, inner), "])"]
 
@@ -275,6 +276,11 @@ def _item(value: object, scope: Scope) -> Item:
     if isinstance(value, ast.AST):
         return value, scope
     return "~" if value is None else repr(value)
+
+
+def is_object(node: ast.AST, scope: Scope) -> bool:
+    """Return whether `node` is the builtin `object`: as a base of a class it says nothing."""
+    return isinstance(node, ast.Name) and node.id == "object" and scope.resolve("object") is None
 
 
 def does_nothing(node: object) -> bool:

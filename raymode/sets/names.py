@@ -8,7 +8,7 @@ import builtins
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from raymode.sets.star_imports import exported, star_path
+from raymode.sets.imports import bound_name, exported, import_path, star_path
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 ComprehensionNode = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
@@ -279,18 +279,6 @@ def parameters(arguments: ast.arguments) -> Iterator[ast.arg]:
     yield from arguments.kwonlyargs
     if arguments.kwarg is not None:
         yield arguments.kwarg
-
-
-def bound_name(alias: ast.alias) -> str:
-    """Return the name that an import binds: `import os.path` binds `os`."""
-    return alias.asname or alias.name.partition(".")[0]
-
-
-def import_path(node: ast.Import | ast.ImportFrom, alias: ast.alias) -> str:
-    """Return the full path of the object an import's name stands for, such as `heapq.heappush`."""
-    if isinstance(node, ast.ImportFrom):
-        return f"{'.' * node.level}{node.module or ''}.{alias.name}"
-    return alias.name if alias.asname else alias.name.partition(".")[0]
 
 
 def _is_builtin(function: ast.expr, scope: Scope) -> bool:

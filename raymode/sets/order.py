@@ -9,6 +9,8 @@ form of a trace: Anisimov and Knuth 1979).
 import ast
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
 
 from raymode.sets.library import MUTATIONS, PURE_BUILTINS, PURE_METHODS, PURE_MODULES
 from raymode.sets.names import Binding, Names, Scope
@@ -16,6 +18,7 @@ from raymode.sets.syntax import FUNCTIONS, header, object_path
 
 LARGEST_BLOCK = 200
 """Longer blocks keep their order: the work grows with the square of the number of statements."""
+_ROUNDS = 3
 _LEAVING = (
     *(ast.Return, ast.Raise, ast.Break, ast.Continue, ast.Assert, ast.Yield, ast.YieldFrom),
     *(ast.Await, ast.Try, ast.TryStar, ast.With, ast.AsyncWith, ast.ClassDef),
@@ -105,11 +108,40 @@ def one_order(facts: Sequence[Uses], texts: Sequence[str]) -> list[int]:
     waits: list[set[int]] = [
         {i for i in range(j) if not facts[i].commutes(facts[j])} for j in range(count)
     ]
+    ranks = _ranks(waits, texts)
     order: list[int] = []
     left = set(range(count))
     while left:
-        ready = (j for j in left if waits[j].isdisjoint(left))
-        chosen = min(ready, key=lambda j: (texts[j], j))
+        chosen = min((j for j in left if waits[j].isdisjoint(left)), key=lambda j: (ranks[j], j))
         order.append(chosen)
         left.remove(chosen)
     return order
+
+
+def _ranks(waits: Sequence[set[int]], texts: Sequence[str]) -> list[int]:
+    """Return the places of the statements in the alphabet.
+
+    Statements of one text are told apart by those before and after them, and by theirs in turn.
+    """
+    count = len(texts)
+    followers: list[list[int]] = [[] for _ in range(count)]
+    for j in range(count):
+        for i in waits[j]:
+            followers[i].append(j)
+    ranks = _places(texts)
+    for _ in range(_ROUNDS):
+        around = [
+            (ranks[j], sorted(ranks[i] for i in waits[j]), sorted(ranks[i] for i in followers[j]))
+            for j in range(count)
+        ]
+        ranks = _places(around)
+    return ranks
+
+
+def _places(keys: Sequence[Any]) -> list[int]:
+    """Return the place of each key among the different keys, in order."""
+    place: list[int] = [0] * len(keys)
+    order = sorted(range(len(keys)), key=lambda i: keys[i])
+    for before, after in pairwise(order):
+        place[after] = place[before] + (keys[before] != keys[after])
+    return place

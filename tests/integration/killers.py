@@ -81,7 +81,7 @@ def poisoned() -> Step:
     """Return a step that finds the judge of every poison program, each time one runs."""
     seen = set()
 
-    def step(_: int) -> int | None:
+    def step(killed: int) -> int | None:
         table = processes()
         for process, (_, threads, _) in table.items():
             judge = judge_of(process, table)

@@ -10,6 +10,7 @@ import pytest
 from raymode.config import Config, ScoreConfig, SetsConfig
 from raymode.errors import SandboxError
 from raymode.sandbox import Question, Sandbox, Test, Verdict
+from raymode.sandbox.verdict import QUARANTINED
 from raymode.store import Store
 from tests.integration import test_build_sets
 from tests.integration.conftest import pickled_by_value
@@ -141,7 +142,7 @@ DEADLY, GOOD = (Question(f"print({n})", [Test("", f"{n}")]) for n in range(2))
 
 def test_what_is_in_quarantine_stays_there_when_its_problem_is_judged_again() -> None:
     """A piece of work has many problems: one that was finished comes again after a death at another."""
-    from raymode.watch import QUARANTINED, WatchedSandbox, watching
+    from raymode.watch import WatchedSandbox, watching
 
     with watching() as watch, DyingSandbox() as sandbox:
         judge = WatchedSandbox(lambda: sandbox, watch)

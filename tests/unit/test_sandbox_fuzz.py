@@ -11,7 +11,7 @@ from real_python import RealPython
 from sandbox_audit import Audit
 from sandbox_programs import generate
 
-from raymode.sandbox import Limits, Sandbox, Status, Verdict
+from raymode.sandbox import Limits, Sandbox, Status, Test, Verdict
 
 pytestmark = pytest.mark.slow
 
@@ -124,7 +124,7 @@ def unseeded() -> Iterator[Audit]:
         source = UNSEEDED.format(change)
         with Sandbox() as sandbox:
             outputs = [sandbox.run(source, f"{x}\n").output.decode() for x in range(3)]
-        tests = tuple(sandbox_audit.Test(f"{x}\n", out) for x, out in enumerate(outputs))
+        tests = tuple(Test(f"{x}\n", out) for x, out in enumerate(outputs))
         yield Audit(f"unseeded random: {change}", source, tests)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from raymode.sandbox import Limits, Sandbox, Status
+from raymode.sandbox import Limits, Sandbox, Status, loops
 from raymode.sandbox.interpreter import find_interpreter
 
 NUMBERS = "3\n10 20 30\n"
@@ -102,7 +102,6 @@ LEGAL: dict[str, tuple[str, str]] = {
     "file in a closure": ("def out():\n    f = open(1, 'w')\n    return lambda s: f.write(s)\nw = out()\nw('x')", ""),
     "file in an object": ("import os\nclass IO:\n    def __init__(self): self.out = os.fdopen(1, 'w')\nio = IO()\nio.out.write('x')", ""),
     "file in a class": ("class IO:\n    out = open(1, 'w')\nIO.out.write('x')", ""),
-    "file in a cycle": ("class IO:\n    def __init__(self): self.out, self.me = open(1, 'w'), self\nIO().out.write('x')", ""),
     "file in an attribute of a module": ("import sys\nsys.out = open(1, 'w')\nsys.out.write('x')", ""),
     # --- ending
     "exit": ("print(1)\nexit()\nprint(2)", ""),
@@ -137,6 +136,10 @@ LEGAL: dict[str, tuple[str, str]] = {
     "sys.exit(0.0)": ("import sys\nprint(1)\nsys.exit(0.0)", ""),
     "sys.exit of a kind of int": ("import sys\nclass Code(int):\n    __and__ = __index__ = __int__ = __add__ = lambda *a: 0\nprint(1)\nsys.exit(Code(3))", ""),
     "sys.exit of a kind of zero": ("import sys\nclass Code(int):\n    __and__ = __index__ = __int__ = __add__ = lambda *a: 3\nprint(1)\nsys.exit(Code(0))", ""),
+    "flushed before atexit": ("import atexit, os\nprint('x')\natexit.register(os.write, 1, b'last')", ""),
+    "flushed before threads end": ("import os, threading, time\ndef late():\n    time.sleep(0.05)\n    os.write(1, b'late')\nthreading.Thread(target=late).start()\nprint('x')", ""),
+    "flushed before the hook": ("import os, sys\nsys.excepthook = lambda *a: os._exit(0)\nprint('x')\n1 / 0", ""),
+    "a Tee flushed before atexit": ("import atexit, os, sys\nclass Tee:\n    def __init__(self, f): self.f = f\n    def write(self, s): self.f.write(s)\n    def flush(self): self.f.write('flush'); self.f.flush()\nsys.stdout = Tee(sys.stdout)\natexit.register(os.write, 1, b'last')\nprint('x')", ""),
     "generator in a list": ("def g():\n    try:\n        yield\n    finally:\n        print('closed')\nx = [g()]\nnext(x[0])\nprint('end')", ""),
     "generator in an object": ("class A: pass\ndef g():\n    try: yield\n    finally: print('closed')\na = A()\na.g = g()\nnext(a.g)\nprint('end')", ""),
     "generator under its method": ("def g():\n    try: yield\n    finally: print('closed')\nstep = g().__next__\nstep()\nprint('end')", ""),
@@ -145,6 +148,9 @@ LEGAL: dict[str, tuple[str, str]] = {
     "ExitStack left open": ("from contextlib import ExitStack\ns = ExitStack()\ns.callback(print, 'x')\nprint('end')", ""),
     "coroutine left waiting": ("class W:\n    def __await__(self): yield\nasync def c():\n    try: await W()\n    finally: print('left')\nx = [c()]\nx[0].send(None)\nprint('end')", ""),
     "weakref callback": ("import weakref\nclass A: pass\nx = A()\nr = weakref.ref(x, lambda r: print('gone'))\nprint('end')", ""),
+    "weakref.finalize of a replaced stdout": ("import io, sys, weakref\nsys.stdout = io.StringIO()\nweakref.finalize(sys.stdout, print, 'x', file=sys.__stdout__)", ""),
+    "StringIO written by atexit": ("import atexit, io, sys\nsys.stdout = io.StringIO()\natexit.register(lambda: sys.__stdout__.write(sys.stdout.getvalue()))\nprint('x')", ""),
+    "sys.__stdin__ gone, a file open": ("import sys\nw = open(1, 'w').write\nw('x')\ndel sys.__stdin__", ""),
     "builtins.len gone": ("import builtins\nprint('end')\nbuiltins.len = None", ""),
     "more builtins gone": ("import builtins\nprint('end')\nfor n in ('len', 'any', 'type', 'isinstance', 'getattr', 'BaseException', 'int', 'bool', 'print', 'OSError', 'list'):\n    builtins.__dict__[n] = None", ""),
     "builtins.len gone, a file open": ("import builtins\nw = open(1, 'w').write\nw('x')\nbuiltins.len = None", ""),
@@ -223,6 +229,15 @@ def sandbox() -> Iterator[Sandbox]:
         yield sandbox
 
 
+@pytest.fixture(scope="module")
+def with_the_twin() -> Iterator[Sandbox]:
+    """A sandbox whose fork loop is the one in Python: it looks at what is left at a program's end itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loops, "KIND", "Python")
+        with Sandbox() as sandbox:
+            yield sandbox
+
+
 def real_run(folder: Path, program: str, given: str) -> tuple[bool, bytes]:
     """(exit code 0, standard output) of the interpreter itself."""
     interpreter = find_interpreter()
@@ -238,13 +253,35 @@ def real_run(folder: Path, program: str, given: str) -> tuple[bool, bytes]:
     return result.returncode == 0, result.stdout
 
 
-@pytest.mark.parametrize("name", LEGAL)
-def test_same_as_the_interpreter(name: str, sandbox: Sandbox, tmp_path: Path) -> None:
+NEED_A_FOLDER = ("chdir to own folder",)
+"""A program has a folder of its own at L4 alone."""
+
+
+def compare(name: str, sandbox: Sandbox, folder: Path) -> None:
+    """Run a legal program here and there."""
     program, given = LEGAL[name]
-    ended_well, printed = real_run(tmp_path, program, given)
+    ended_well, printed = real_run(folder, program, given)
     run = sandbox.run(program, given, LIMITS)
     assert (run.status is Status.AC, run.output) == (ended_well, printed), (
         f"{run.status} {run.message}"
     )
     if not ended_well:
         assert run.status in (Status.RE, Status.CE)
+
+
+@pytest.mark.parametrize("name", LEGAL)
+def test_same_as_the_interpreter(name: str, sandbox: Sandbox, tmp_path: Path) -> None:
+    compare(name, sandbox, tmp_path)
+
+
+ENDINGS = (
+    "builtins.len gone", "more builtins gone", "builtins.len gone, a file open", "thread not joined",
+    "atexit", "generator in a list", "Tee without closed", "write of open(1)", "sys.exit(2**70)",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_programs_end_the_same_with_the_loop_in_python(
+    name: str, with_the_twin: Sandbox, tmp_path: Path
+) -> None:
+    compare(name, with_the_twin, tmp_path)

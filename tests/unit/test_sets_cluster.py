@@ -118,6 +118,10 @@ def test_signature_leaves_out_input_output_and_details() -> None:
     assert signature(words).startswith("sort+for-")
     assert signature([]).startswith("plain-")
     assert cluster_signature([words, []]) == [signature(words), signature([])]
+    assert algorithmic({"call:math.inf", "call:math.gcd"}) == {"math:gcd"}
+    assert algorithmic({"slice:reverse"}) == algorithmic({"call:reversed"}) == {"reverse"}
+    assert algorithmic({"method:index"}) == algorithmic({"method:find"}) == {"text:find"}
+    assert algorithmic({"call:min"}) != algorithmic({"call:max"})
 
 
 def test_signature_does_not_change() -> None:

@@ -41,6 +41,14 @@ SAME = {
     "import aliases": ("import heapq as h\nh.heappop([1])", "import heapq\nheapq.heappop([1])"),
     "from imports": ("from heapq import heappop as p\np([1])", "import heapq\nheapq.heappop([1])"),
     "unused imports": ("import sys, os.path\nfrom math import gcd\nprint(1)", "print(1)"),
+    "star imports": (
+        "from heapq import *\nfrom math import *\nheappop([1])",
+        "import heapq\nheapq.heappop([1])",
+    ),
+    "a base that every class has": (
+        "class C(object): pass\nprint(C())",
+        "class C: pass\nprint(C())",
+    ),
     "order of imports": (
         "import math\nimport sys\nprint(math.pi, sys.argv)",
         "import sys\nimport math\nprint(math.pi, sys.argv)",
@@ -81,6 +89,19 @@ DIFFERENT = {
     "modules": ("import math as m\nm.f(1)", "import cmath as m\nm.f(1)"),
     "missing imports": ("import math\nprint(math.pi)", "print(math.pi)"),
     "unused imports that may fail": ("import numpy\nprint(1)", "print(1)"),
+    "star imports that hide a builtin": (
+        "from math import *\nprint(pow(2, 3))",
+        "print(pow(2, 3))",
+    ),
+    "star imports of unknown names": ("from numpy import *\nprint(x)", "print(x)"),
+    "star imports that a local name may hide": (
+        "from math import *\nif input(): e = 1\nprint(e)",
+        "if input(): e = 1\nprint(e)",
+    ),
+    "star imports and names as text": (
+        "from math import *\nprint(eval(input()), globals())",
+        "print(eval(input()), globals())",
+    ),
     "global or local": (
         "n=0\ndef f():\n global n\n n=1\nf();print(n)",
         "n=0\ndef f():\n n=1\nf();print(n)",

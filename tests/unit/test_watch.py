@@ -48,7 +48,7 @@ def test_a_past_calls_for_care_after_deaths_and_with_programs_in_quarantine() ->
     begin(watch)
     watch.done("p")
     again = begin(watch)  # with the piece of work in which the judge died at another problem
-    assert (again.deaths, again.quarantined) == (0, {"x"})
+    assert (again.deaths, again.quarantined) == (0, frozenset("x"))
     assert again.calls_for_care
 
 

@@ -1,8 +1,9 @@
-"""Which names `from module import *` brings in, for the standard modules that programs star-import.
+"""What an import binds, `from module import *` of the standard modules that programs use included.
 
 Only modules that do nothing when imported are asked; the names of any other module stay unknown.
 """
 
+import ast
 import importlib
 from collections.abc import Iterable
 from functools import cache
@@ -35,6 +36,18 @@ _MODULES = frozenset(
     ]
 )
 _TYPING_ALIASES = frozenset({"Counter", "OrderedDict"})  # typing's own are the same containers
+
+
+def bound_name(alias: ast.alias) -> str:
+    """Return the name that an import binds: `import os.path` binds `os`."""
+    return alias.asname or alias.name.partition(".")[0]
+
+
+def import_path(node: ast.Import | ast.ImportFrom, alias: ast.alias) -> str:
+    """Return the full path of the object an import's name stands for, such as `heapq.heappush`."""
+    if isinstance(node, ast.ImportFrom):
+        return f"{'.' * node.level}{node.module or ''}.{alias.name}"
+    return alias.name if alias.asname else alias.name.partition(".")[0]
 
 
 @cache

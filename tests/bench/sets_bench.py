@@ -1,0 +1,192 @@
+"""What building sets costs: programs per second, Ray Data's share, scaling over actors, memory, growth.
+
+    python tests/bench/sets_bench.py [speed] [growth] [memory]
+
+Programs are made to take about 20 ms of CPU each. Every figure of time is a difference between two sizes of the
+same work, so that starting Ray and its actors (seconds, once) does not count; wall time on an idle machine.
+"""
+
+import argparse
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from raymode.cluster import connect
+from raymode.config import Config, RayConfig, SetsConfig
+from raymode.sets import build as build_module
+from raymode.sets.build import build_sets
+from raymode.sets.records import prepare
+from raymode.sets.verify import judge, open_sandbox
+
+LOOPS = 330_000
+"""Of a loop that takes about 20 ms of CPU."""
+PROGRAM = "n = int(input())\nt = 0\nfor i in range({loops}):\n    t += i\nprint(n + {number} - {number})\n"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Problems `start` to `stop` of the same size."""
+
+    start: int
+    stop: int
+    solutions: int
+    tests: int
+    loops: int
+
+    @property
+    def name(self) -> str:
+        return f"made[{self.start}:{self.stop}]"
+
+    @property
+    def programs(self) -> int:
+        return (self.stop - self.start) * self.solutions
+
+    def read(self) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
+        for number in range(self.start, self.stop):
+            yield make(number, self.solutions, self.tests, self.loops)
+
+
+@dataclass(frozen=True)
+class Source:
+    problems: int
+    solutions: int = 5
+    tests: int = 1
+    loops: int = LOOPS
+
+    def partitions(self) -> list[Part]:
+        step = 20
+        return [
+            Part(start, min(start + step, self.problems), self.solutions, self.tests, self.loops)
+            for start in range(0, self.problems, step)
+        ]
+
+
+def make(
+    number: int, solutions: int, tests: int, loops: int
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return a problem with so many different right programs."""
+    problem = {
+        "problem_id": f"p{number}", "prompt": f"Print n. ({number})", "checker": "tokens", "cpu_s": 5.0,
+        "memory_mb": 256, "source": "made", "split": "train",
+        "tests": [{"input": f"{n}\n", "output": f"{n}\n"} for n in range(tests)],
+    }  # fmt: skip
+    programs = [
+        {"problem_id": f"p{number}", "code": PROGRAM.format(loops=loops, number=1000 * number + each),
+         "language": "python", "label": None, "claimed": True}
+        for each in range(solutions)
+    ]  # fmt: skip
+    return problem, programs
+
+
+def bare(source: Source, verifies: bool = True) -> float:
+    """Return the wall seconds of the same work in this process without Ray; with nothing run, of the rest of it."""
+    config = Config()
+    with open_sandbox(config.sandbox) as sandbox:
+        sandbox.judge("print(1)", build_module_tests())
+        started = time.perf_counter()
+        for part in source.partitions():
+            for position, (problem, solutions) in enumerate(part.read()):
+                prepared = prepare(problem, solutions, f"{position}")
+                if verifies:
+                    judge(prepared, sandbox)
+        return time.perf_counter() - started
+
+
+def build_module_tests() -> list[Any]:
+    from raymode.sandbox import Test
+
+    return [Test("", "1\n")]
+
+
+def on_ray(source: Source, actors: int) -> float:
+    """Return the wall seconds of building the sets, everything included."""
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        config = Config(run_dir=folder, sets=SetsConfig(actors=actors, dataset=False))
+        build_sets(config, source)
+        return time.perf_counter() - started
+
+
+def per_program(measure: Any, small: Source, large: Source) -> float:
+    """Return milliseconds per further program."""
+    programs = (large.problems * large.solutions) - (small.problems * small.solutions)
+    return 1e3 * (measure(large) - measure(small)) / programs
+
+
+def speed() -> None:
+    """Programs per second and core, the overhead of Ray Data, and one against two actors."""
+    small, large = Source(20), Source(100)
+    alone = per_program(bare, small, large)
+    one = per_program(lambda source: on_ray(source, 1), small, large)
+    two = per_program(lambda source: on_ray(source, 2), small, large)
+    rest = per_program(lambda source: bare(source, verifies=False), Source(20), Source(400))
+    print(f"bare sandbox, one process: {alone:.2f} ms a program, {1e3 / alone:.0f} programs/s")
+    print(f"one actor: {one:.2f} ms a program, overhead {100 * (one / alone - 1):+.1f} %")
+    print(f"two actors: {two:.2f} ms a program, {one / two:.2f} times one")
+    print(f"checking and deduping alone: {rest:.3f} ms a program, {1e3 / rest:.0f} rows/s")
+
+
+def growth() -> None:
+    """How the time grows with problems, solutions and tests."""
+    print("problems solutions tests   s (one actor, start-up included)")
+    for source in (
+        Source(50, 4, 4, 1000), Source(100, 4, 4, 1000), Source(200, 4, 4, 1000), Source(50, 8, 4, 1000),
+        Source(50, 16, 4, 1000), Source(50, 4, 8, 1000), Source(50, 4, 16, 1000),
+    ):  # fmt: skip
+        took = on_ray(source, 1)
+        print(f"{source.problems:8} {source.solutions:9} {source.tests:5} {took:7.1f}", flush=True)
+
+
+def memory() -> None:
+    """Peak resident memory of the driver and of Ray's workers, for more and more problems."""
+    print("problems   driver MiB   largest worker MiB")
+    for factor in (1, 4, 16):
+        worst = 0.0
+        stop = False
+
+        def watch() -> None:
+            nonlocal worst
+            while not stop:
+                worst = max([worst, *worker_memory()])
+                time.sleep(0.2)
+
+        import threading
+
+        thread = threading.Thread(target=watch)
+        thread.start()
+        on_ray(Source(60 * factor, 4, 4, 1000), 1)
+        stop = True
+        thread.join()
+        driver = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(f"{60 * factor:8} {driver:12.0f} {worst:20.0f}", flush=True)
+
+
+def worker_memory() -> list[float]:
+    """Return the MiB resident of every Ray worker of this machine."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            text = status.read_text()
+            name = (status.parent / "cmdline").read_text()
+        except OSError:
+            continue
+        if name.startswith("ray::"):
+            found += [int(line.split()[1]) / 1024 for line in text.splitlines() if line.startswith("VmHWM")]
+    return found
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("what", nargs="*", choices=["speed", "growth", "memory"], default="speed")
+    chosen = parser.parse_args().what
+    connect(RayConfig())
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    for name in [chosen] if isinstance(chosen, str) else chosen:
+        {"speed": speed, "growth": growth, "memory": memory}[name]()
