@@ -19,7 +19,11 @@ def show(values: dict[str, Any], indent: str = "") -> None:
             print(f"{indent}{name}:" + ("" if value else " none"))
             show(value, indent + "  ")
         else:
-            print(f"{indent}{name}: {value:.4g}" if isinstance(value, float) else f"{indent}{name}: {value}")
+            print(
+                f"{indent}{name}: {value:.4g}"
+                if isinstance(value, float)
+                else f"{indent}{name}: {value}"
+            )
 
 
 if __name__ == "__main__":

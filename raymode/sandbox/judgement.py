@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 
 from raymode.sandbox.checkers import CHECKERS, SpecialJudge
 from raymode.sandbox.client import ZygoteDied
@@ -21,10 +20,9 @@ from raymode.sandbox.verdict import Status, Verdict
 _BORDERLINE = 1.25
 _BORDERLINE_RUNS = 3
 _SLOW_TEST_S = 0.01  # longer ones gain nothing from being asked for together
-_SPECIAL_JUDGE_LIMITS = Limits(cpu_s=10.0)
-_JUDGE_MEMORY = (
-    32  # bytes for each character of what a special judge reads: the program may have flooded it
-)
+# For each MiB that a special judge reads, beside what it gets anyway: the program may have flooded it.
+_JUDGE_CPU_S, _JUDGE_CPU_S_PER_MIB = 10.0, 1.0
+_JUDGE_MEMORY_MB, _JUDGE_MEMORY_MB_PER_MIB = 512, 32
 
 
 class _NoDecision(Exception):
@@ -190,8 +188,10 @@ class Judgement:
         if isinstance(code, str):
             raise _NoDecision(f"the special judge does not compile: {code}")
         try:
-            limits = replace(
-                _SPECIAL_JUDGE_LIMITS, memory_mb=512 + (_JUDGE_MEMORY * len(question) >> 20)
+            mib = len(question) >> 20
+            limits = Limits(
+                cpu_s=_JUDGE_CPU_S + _JUDGE_CPU_S_PER_MIB * mib,
+                memory_mb=_JUDGE_MEMORY_MB + _JUDGE_MEMORY_MB_PER_MIB * mib,
             )
             (run,) = self._runner.run(code, [question], limits)
         finally:

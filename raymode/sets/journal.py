@@ -4,7 +4,6 @@ journal/part-n/position.arrow holds the problem's rows of every table, each as a
 is whole.
 """
 
-
 import pyarrow as pa
 
 from raymode.schema import table_of

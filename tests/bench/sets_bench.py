@@ -10,6 +10,7 @@ import argparse
 import resource
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ import ray
 
 from raymode.cluster import connect
 from raymode.config import Config, RayConfig, SetsConfig
-from raymode.sets import build as build_module
+from raymode.sandbox import Test
 from raymode.sets.build import build_sets
 from raymode.sets.records import prepare
 from raymode.sets.verify import judge, open_sandbox
@@ -89,7 +90,7 @@ def bare(source: Source, verifies: bool = True) -> float:
     """Return the wall seconds of the same work in this process without Ray; with nothing run, of the rest of it."""
     config = Config()
     with open_sandbox(config.sandbox) as sandbox:
-        sandbox.judge("print(1)", build_module_tests())
+        sandbox.judge("print(1)", one_test())
         started = time.perf_counter()
         for part in source.partitions():
             for position, (problem, solutions) in enumerate(part.read()):
@@ -99,9 +100,7 @@ def bare(source: Source, verifies: bool = True) -> float:
         return time.perf_counter() - started
 
 
-def build_module_tests() -> list[Any]:
-    from raymode.sandbox import Test
-
+def one_test() -> list[Test]:
     return [Test("", "1\n")]
 
 
@@ -148,24 +147,31 @@ def memory() -> None:
     """Peak resident memory of the driver and of Ray's workers, for more and more problems."""
     print("problems   driver MiB   largest worker MiB")
     for factor in (1, 4, 16):
-        worst = 0.0
-        stop = False
-
-        def watch() -> None:
-            nonlocal worst
-            while not stop:
-                worst = max([worst, *worker_memory()])
-                time.sleep(0.2)
-
-        import threading
-
-        thread = threading.Thread(target=watch)
-        thread.start()
-        on_ray(Source(60 * factor, 4, 4, 1000), 1)
-        stop = True
-        thread.join()
+        with LargestWorker() as largest:
+            on_ray(Source(60 * factor, 4, 4, 1000), 1)
         driver = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(f"{60 * factor:8} {driver:12.0f} {worst:20.0f}", flush=True)
+        print(f"{60 * factor:8} {driver:12.0f} {largest.mib:20.0f}", flush=True)
+
+
+class LargestWorker:
+    """Looks at the memory of Ray's workers while its block runs."""
+
+    def __init__(self) -> None:
+        self.mib = 0.0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+
+    def __enter__(self) -> "LargestWorker":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._stop.wait(0.2):
+            self.mib = max([self.mib, *worker_memory()])
 
 
 def worker_memory() -> list[float]:
@@ -178,7 +184,11 @@ def worker_memory() -> list[float]:
         except OSError:
             continue
         if name.startswith("ray::"):
-            found += [int(line.split()[1]) / 1024 for line in text.splitlines() if line.startswith("VmHWM")]
+            found += [
+                int(line.split()[1]) / 1024
+                for line in text.splitlines()
+                if line.startswith("VmHWM")
+            ]
     return found
 
 

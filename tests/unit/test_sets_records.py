@@ -293,7 +293,8 @@ def test_a_program_that_varies_is_judged_twice_and_set_aside(sandbox: Sandbox) -
     ("code", "expected"),
     [
         ("time = int(input())", False), ("import time", False), ("t = time.time()", True), ("id = 3", False),
-        ("from datetime import *", False), ("datetime.now()", True), ("import random", False), ("time.perf_counter()", True), ("print(id(x))", True), ("import os\nos.urandom(4)", True),
+        ("from datetime import *", False), ("datetime.now()", True), ("import random", False),
+        ("time.perf_counter()", True), ("print(id(x))", True), ("import os\nos.urandom(4)", True),
     ],
 )  # fmt: skip
 def test_what_may_vary_is_seen(code: str, expected: bool) -> None:
