@@ -12,12 +12,14 @@ import pyarrow as pa
 from raymode.actors import answers
 from raymode.cluster import require
 from raymode.config import Config, SandboxConfig
+from raymode.errors import DataError
 from raymode.measure.problem import score_problem
 from raymode.progress import Progress
 from raymode.sandbox import Question, Status
 from raymode.sets.cluster import signature
 from raymode.sets.features import features
 from raymode.sets.normalize import Rejection, normalize
+from raymode.sets.records import NO_CHECKER
 from raymode.sets.select import is_accepted
 from raymode.sets.verify import open_sandbox, pinned, stable_message, tests_and_limits
 from raymode.store import Store
@@ -81,6 +83,12 @@ def judge_completions(
 
     Completions that are the same program after normalisation run once. Parts that stand already are read, not judged.
     """
+    untested = [name for name, row in problems.items() if row["checker"] == NO_CHECKER]
+    if untested:
+        raise DataError(
+            f"score: {len(untested)} of {len(problems)} problems, such as {untested[0]!r}, have no tests to verify"
+            f" completions with; these stand in {store.url}/completions"
+        )
     by_problem: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for completion in completions:
         by_problem[completion["problem_id"]].append(completion)

@@ -174,6 +174,32 @@ def test_killed_and_given_again_it_ends_with_the_same_tables(tmp_path: Path, clu
         build(other)
 
 
+def test_problems_judged_before_a_kill_are_not_judged_again(tmp_path: Path) -> None:
+    """One part of eight problems, killed in its middle: those in the journal are left as they are."""
+    from raymode.sets import build as module
+    from raymode.sets import journal
+
+    slow = "import time\ntime.sleep(0.3)\nprint(2 * int(input()) + 0 * {})"
+    parts = [[double(f"p{n}", [slow.format(n)]) for n in range(8)]]
+    wanted = config(tmp_path / "killed", actors=1)
+    store = Store(wanted.sets_path)
+    stream = module._stream(wanted, store, ListSource(parts).partitions(), {0: frozenset()})
+    for _ in range(3):
+        next(stream)
+    stream.close()  # as a driver that is gone
+    done = journal.positions(store, 0)
+    assert 3 <= len(done) < 8
+    files = Path(store.path("journal/part-00000"))
+    before = {position: (files / f"{position:06d}.arrow").stat().st_mtime_ns for position in done}
+    again = list(module._stream(wanted, store, ListSource(parts).partitions(), {0: done}))
+    assert sorted(row[1] for row in again) == [-1, *(n for n in range(8) if n not in done)]
+    assert before == {
+        position: (files / f"{position:06d}.arrow").stat().st_mtime_ns for position in done
+    }
+    assert build(wanted, ListSource(parts))["accepted"] == 8
+    assert not files.exists()
+
+
 def _kill_after_some_parts(wanted: Config, file: Path, address: str, parts: Path) -> None:
     """Run the job in a process of its own on the same cluster, and end it by SIGKILL after two parts."""
     file.write_text(to_yaml(wanted))
@@ -199,3 +225,36 @@ def _check_tables(store: Store, summary: dict[str, Any]) -> None:
     accepted = [row for row in tables["solutions"] if row["verdict"] == "AC"]
     assert all(row["cluster_id"] and row["features"] for row in accepted)
     assert len(accepted) >= 6 * 16
+
+
+def test_texts_take_the_same_road(tmp_path: Path) -> None:
+    """References in files, as pairs and lists, become sets whose groups can be trained on; they are not scored."""
+    import json
+
+    from raymode import stages
+    from raymode.measure.score import judge_completions
+
+    rows = [
+        {
+            "prompt": f"Name thing {n}.",
+            "references": [f"a thing {k} of {n}" for k in "xyz"] + [f"a thing x  of {n}"],
+        }
+        for n in range(30)
+    ]
+    (tmp_path / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    wanted = Config(
+        run_dir=str(tmp_path / "run"), source="references", path=str(tmp_path / "texts.jsonl"),
+        sets=SetsConfig(actors=1),
+    )  # fmt: skip
+    summary = stages.build_sets(wanted)
+    assert (summary["problems"], summary["accepted"], summary["copies"]) == (30, 90, 30)
+    store = Store(wanted.sets_path)
+    solutions = store.rows("solutions")
+    assert {row["verdict"] for row in solutions} == {"reference"}
+    assert {row["isolated"] for row in solutions} == {None}
+    assert {row["reward"] for row in solutions} == {0.5, 0.25}
+    assert store.exists("dataset/manifest.json") and store.exists("card.html")
+    problems = {row["problem_id"]: row for row in stages.heldout_problems(wanted)}
+    assert {row["split"] for row in problems.values()} == {"heldout"}
+    with pytest.raises(DataError, match=r"have no tests to verify completions with"):
+        judge_completions([], problems, wanted, store)
