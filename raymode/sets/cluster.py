@@ -12,11 +12,12 @@ from math import comb
 import numpy as np
 from numpy.typing import NDArray
 
+from raymode.sets.linkage import average_linkage
+
 _HASH_DIGITS = 6
 _HEADLINE_WORDS = 3
 _HEADLINE_ORDER = ("shape:", "memo", "recursion:", "structure:", "sort", "bisect", "itertools:")
 _NO_WORK = frozenset({"call:math.inf", "call:math.ceil", "call:math.floor", "call:math.pi"})
-_TIE = 1e-9  # averages closer than this are equal: the order of additions must not decide
 
 # Words of one kind of work; what stands in no row and under no prefix below is left out of a
 # signature: arithmetic, conversions, ternaries and the like are details of one algorithm.
@@ -82,7 +83,7 @@ def cluster_agglomerative(
 
     Likeness of two programs is the Jaccard index of their features without "io:" words. Returns
     labels 0, 1, ... in order of appearance. The partition does not depend on the order of the
-    input. Time grows with the cube of the number of different feature sets.
+    input. Time grows with the square of the number of different feature sets.
     """
     if not 0 <= threshold <= 1:
         raise ValueError(f"threshold {threshold}: must be from 0 to 1")
@@ -92,41 +93,14 @@ def cluster_agglomerative(
     distinct = sorted(set(rows), key=sorted)
     place = {row: number for number, row in enumerate(distinct)}
     sizes = Counter(rows)
-    owner = agglomerate(_jaccard(distinct), [sizes[row] for row in distinct], threshold)
-    return in_order_of_appearance(owner[place[row]] for row in rows)
+    labels = average_linkage(_jaccard(distinct), threshold, [sizes[row] for row in distinct])
+    return in_order_of_appearance(labels[place[row]] for row in rows)
 
 
-def agglomerate(likeness: NDArray[np.float64], sizes: Sequence[int], threshold: float) -> list[int]:
-    """Return for every item the number of the item whose cluster it ends in.
-
-    The two most alike clusters are merged while they are at least `threshold` alike; likeness of
-    two clusters is the mean over their pairs (average linkage, UPGMA). `likeness` is symmetric,
-    shape (n, n), not negative; item i stands for `sizes[i]` equal ones.
-    """
-    owner = list(range(len(likeness)))
-    likeness, weights = likeness.copy(), np.array(sizes, dtype=np.float64)
-    np.fill_diagonal(likeness, -1.0)
-    while len(likeness) > 1:
-        best = likeness.max()
-        if best < threshold - _TIE:
-            break
-        i, j = (int(k) for k in np.argwhere(likeness >= best - _TIE)[0])  # i < j: symmetric
-        total = weights[i] + weights[j]
-        joined = (likeness[i] * weights[i] + likeness[j] * weights[j]) / total
-        dead = likeness[i] < 0
-        joined[dead | (likeness[j] < 0)] = -1.0
-        likeness[i, :] = likeness[:, i] = joined
-        likeness[j, :] = likeness[:, j] = -1.0
-        likeness[i, i] = -1.0
-        weights[i] = total
-        owner = [i if cluster == j else cluster for cluster in owner]
-    return owner
-
-
-def in_order_of_appearance(owners: Iterable[int]) -> list[int]:
+def in_order_of_appearance(labels: Iterable[int]) -> list[int]:
     """Return the same partition with labels 0, 1, ... in order of appearance."""
-    labels: dict[int, int] = {}
-    return [labels.setdefault(owner, len(labels)) for owner in owners]
+    known: dict[int, int] = {}
+    return [known.setdefault(label, len(known)) for label in labels]
 
 
 def adjusted_rand(labels_a: Sequence[Hashable], labels_b: Sequence[Hashable]) -> float:

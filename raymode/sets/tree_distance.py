@@ -12,7 +12,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from raymode.sets.cluster import agglomerate, in_order_of_appearance
+from raymode.sets.cluster import in_order_of_appearance
+from raymode.sets.linkage import average_linkage
 from raymode.sets.program_tree import Tree, program_tree
 
 FAR = 0.5
@@ -68,9 +69,9 @@ def cluster_tree_edit(programs: Sequence[str], threshold: float = THRESHOLD) -> 
     trees = [program_tree(program) for program in programs]
     sizes = Counter(trees)
     distinct = sorted(sizes, key=lambda tree: (len(tree.labels), tree.labels, tree.leftmost))
-    owner = agglomerate(tree_likeness(distinct), [sizes[tree] for tree in distinct], threshold)
+    labels = average_linkage(tree_likeness(distinct), threshold, [sizes[tree] for tree in distinct])
     place = {tree: number for number, tree in enumerate(distinct)}
-    return in_order_of_appearance(owner[place[tree]] for tree in trees)
+    return in_order_of_appearance(labels[place[tree]] for tree in trees)
 
 
 def tree_likeness(trees: Sequence[Tree]) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from raymode.errors import ConfigError
-from raymode.sets.cluster import adjusted_rand, cluster_agglomerative
+from raymode.sets.cluster import adjusted_rand
 from raymode.sets.linkage import average_linkage
 from raymode.sets.submodular import likeness
 from raymode.sets.text import (
@@ -148,11 +148,7 @@ def test_average_linkage_is_that_of_merging_the_best_pair_each_time() -> None:
         assert adjusted_rand(found, [expected[i] for i in range(len(matrix))]) == 1
 
 
-def test_average_linkage_agrees_with_the_clustering_of_programs() -> None:
-    rng = np.random.default_rng(2)
-    rows = [frozenset(f"w{x}" for x in rng.integers(20, size=13)) for _ in range(40)]
-    found = average_linkage(likeness(rows), 0.5)
-    assert adjusted_rand(found, cluster_agglomerative(rows, 0.5)) > 0.9  # ties may fall otherwise
+def test_nothing_has_no_clusters() -> None:
     assert average_linkage(np.zeros((0, 0)), 0.5) == []
 
 
