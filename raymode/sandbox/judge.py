@@ -1,8 +1,8 @@
 """Judge programs: the trusted side, which holds the expected outputs and never runs a program itself."""
 
 import hashlib
-import logging
 import os
+import sys
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
@@ -23,7 +23,6 @@ from raymode.sandbox.verdict import UNSAFE, Status, Verdict
 
 MOST_LANES = 64
 _AUDIT_ONE_IN = 16
-_LOG = logging.getLogger(__name__)
 
 
 class Sandbox:
@@ -81,7 +80,7 @@ class Sandbox:
         self.level: str = self._lanes.level
         self.difference = ""
         if self.level == UNSAFE:
-            _LOG.warning("sandbox: programs run WITHOUT isolation here (sandbox.allow_unsafe=true)")
+            _warn("programs run WITHOUT isolation here (sandbox.allow_unsafe=true)")
 
     def __enter__(self) -> Self:
         return self
@@ -155,7 +154,7 @@ class Sandbox:
                 verdict = self._audited(judgement, verdict, runner, question, order)
         self._memory.learn(key, verdict, judgement.is_poison)
         if judgement.is_poison:
-            _LOG.warning("sandbox: quarantined program %s: %s", key[0], verdict.message)
+            _warn(f"quarantined program {key[0]}: {verdict.message}")
         return verdict
 
     def _audited(
@@ -177,7 +176,7 @@ class Sandbox:
                 verdict = alone
         if difference and self._shared:  # the first one
             self._shared, self.difference = False, f"program {name.hex()[:16]}: {difference}"
-            _LOG.warning("sandbox: shared mode is off from here on: %s", self.difference)
+            _warn(f"shared mode is off from here on: {self.difference}")
         return verdict
 
     def run(self, program: str, given: str, limits: Limits = DEFAULT_LIMITS) -> Run:
@@ -223,6 +222,11 @@ class Sandbox:
                 "sandbox: used in a process that did not make it; make one in each process"
             )
         self._lanes.check_open()
+
+
+def _warn(message: str) -> None:
+    """Say what must be seen: loggers may be turned off by whoever set up logging, Ray for one."""
+    print(f"warning: sandbox: {message}", file=sys.stderr, flush=True)
 
 
 def _key(question: Question) -> Key:

@@ -22,7 +22,7 @@ from ray import cloudpickle
 
 from raymode.actors import own_error
 from raymode.config import Config, SandboxConfig, fingerprint
-from raymode.errors import ConfigError, DataError
+from raymode.errors import ConfigError, DataError, StorageError
 from raymode.lock import exclusive
 from raymode.progress import Progress
 from raymode.rundir import first_difference, inputs
@@ -251,7 +251,13 @@ class _Verifier:
             problem, solutions, programs = pickle.loads(row["payload"])
             prepared = prepare(problem, solutions, row["place"])
             judged = judge(prepared, self._sandbox, self._min_pass_share)
-        journal.save(self._store, row["part"], row["position"], judged)
+        try:
+            journal.save(self._store, row["part"], row["position"], judged)
+        except OSError as error:
+            raise StorageError(
+                f"{self._store.url}: an actor cannot write there ({' '.join(str(error).split())[:200]}); actors need"
+                " the same access as the driver: credentials, AWS_* variables, a shared file system"
+            ) from error
         yield _message(row["part"], row["position"], "", (programs, 0))
 
 

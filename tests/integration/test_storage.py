@@ -5,7 +5,6 @@ import secrets
 
 import pytest
 
-from raymode import stages
 from raymode.config_load import load
 from raymode.errors import StorageError
 from raymode.rundir import open_run
@@ -58,8 +57,9 @@ def test_a_whole_sweep_in_a_bucket_equals_one_on_disk(bucket, tmp_path):
     assert Store(f"{bucket}/sweep").read_bytes("budget.png").startswith(b"\x89PNG")
 
 
-def test_sets_built_into_a_bucket_equal_those_on_disk(bucket, sets, cluster):
+def test_sets_built_into_a_bucket_equal_those_on_disk(bucket, sets):
+    """By a job with a Ray of its own: the actors write to the bucket too, and need to know where it is."""
     config = load([*SMALL, f"run_dir={bucket}/run"])
-    stages.build_sets(config)
+    run_job("build_sets", *SMALL, f"run_dir={bucket}/run")
     for table in ("problems", "solutions", "rejected"):
         assert Store(config.sets_path).rows(table) == Store(sets).rows(table)

@@ -140,14 +140,14 @@ def test_equal_programs_are_one_candidate_with_a_count() -> None:
 
 
 def test_rows_say_when_nothing_isolated_the_programs(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(runner, "breaches", lambda output: ["read a file"])
     with Sandbox(allow_unsafe=True) as unsafe:
         judged = judge(prepare(problem(), [solution(RIGHT)], "here"), unsafe)
     assert [row["isolated"] for row in judged.solutions] == [False]
     assert [row["level"] for row in judged.executions] == ["unsafe"]
-    assert "WITHOUT isolation" in caplog.text
+    assert "WITHOUT isolation" in capsys.readouterr().err
 
 
 def test_verdicts_become_rows(sandbox: Sandbox) -> None:
