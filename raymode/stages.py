@@ -114,7 +114,8 @@ def score(config: Config) -> dict[str, Any]:
     problems = {row["problem_id"]: row for row in heldout_problems(config)}
     begin(store, "score", config)
     judged = judge_completions(completions, problems, config, store)
-    solutions = set_table(config, "solutions").to_pylist()
+    columns = ["problem_id", "verdict", "claimed", "cluster_id"]
+    solutions = set_table(config, "solutions", columns).to_pylist()
     store.write_table(
         "scores.parquet",
         score_table(completions, judged, problems, solutions, config, run_id(config)),
@@ -128,8 +129,8 @@ def heldout_problems(config: Config) -> list[dict[str, Any]]:
     """Return the problems to sample, in a seeded order per split, `sample.problems` of each split."""
     from raymode.sets.select import order_prompts
 
-    rows = {row["problem_id"]: row for row in set_table(config, "problems").to_pylist()}
-    there = {row["split"] for row in rows.values()}
+    problems = set_table(config, "problems", ["problem_id", "split"]).to_pylist()
+    there = {row["split"] for row in problems}
     splits = config.sample.splits or [split for split in HELDOUT_SPLITS if split in there]
     if not splits:
         raise DataError(
@@ -138,12 +139,15 @@ def heldout_problems(config: Config) -> list[dict[str, Any]]:
         )
     chosen = []
     for split in splits:
-        names = [name for name, row in rows.items() if row["split"] == split]
+        names = [row["problem_id"] for row in problems if row["split"] == split]
         if not names:
             raise DataError(
                 f"sample.splits: no problem of {config.sets_path} is in split {split!r}"
             )
         chosen += order_prompts(names, config.seed)[: config.sample.problems or None]
+    # Their tests may be large: only those of the chosen problems are read.
+    whole = set_table(config, "problems", where=("problem_id", chosen)).to_pylist()
+    rows = {row["problem_id"]: row for row in whole}
     return [rows[name] for name in chosen]
 
 
@@ -160,12 +164,14 @@ def prepare_base(config: Config) -> str:
     name = f"base/{fingerprint([to_dict(config.model), config.train.seed, config.seed])}"
     sets = Store(config.sets_path)
     if not sets.exists(f"{name}/manifest.json"):
-        problems, solutions = set_table(config, "problems"), set_table(config, "solutions")
-        train_ids = {row["problem_id"] for row in problems.to_pylist() if row["split"] == "train"}
-        texts = [row["prompt"] for row in problems.to_pylist() if row["problem_id"] in train_ids]
+        columns = ["problem_id", "split", "prompt"]
+        problems = set_table(config, "problems", columns, ("split", ["train"])).to_pylist()
+        train_ids = {row["problem_id"] for row in problems}
+        columns = ["problem_id", "code", "verdict", "claimed"]
+        texts = [row["prompt"] for row in problems]
         texts += [
             row["code"]
-            for row in solutions.to_pylist()
+            for row in set_table(config, "solutions", columns).to_pylist()
             if row["problem_id"] in train_ids and is_accepted(row)
         ]
         seed = derive_seed(config.seed, "base", config.train.seed)
@@ -175,8 +181,13 @@ def prepare_base(config: Config) -> str:
     return f"{sets.url}/{name}"
 
 
-def set_table(config: Config, name: str) -> pa.Table:
-    """Return a table of the finished sets.
+def set_table(
+    config: Config,
+    name: str,
+    columns: list[str] | None = None,
+    where: tuple[str, list[str]] | None = None,
+) -> pa.Table:
+    """Return a table of the finished sets; see `Store.read_table`.
 
     Raises StorageError if they are not finished, ConfigError if the run's own sets were made with another
     configuration; sets named by `sets.path` are taken as they are.
@@ -194,15 +205,17 @@ def set_table(config: Config, name: str) -> pa.Table:
             raise ConfigError(
                 f"{sets.url}: was built with another configuration: {difference}; set sets.path to use it as it is"
             )
-    return sets.read_table(name)
+    return sets.read_table(name, columns, where)
 
 
 def _select(config: Config) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the rows of the training groups and of the held-out groups."""
     from raymode.sets.select import heldout_groups, select_groups
 
-    problems = set_table(config, "problems").to_pylist()
-    solutions = set_table(config, "solutions").to_pylist()
+    problems = set_table(config, "problems", ["problem_id", "prompt", "split"]).to_pylist()
+    columns = ["problem_id", "solution_id", "code", "verdict", "claimed"]
+    columns += ["cluster_id", "features", "reward"]
+    solutions = set_table(config, "solutions", columns).to_pylist()
     settings = config.train
     groups = select_groups(
         problems,

@@ -126,15 +126,23 @@ class Store:
             ):
                 shutil.copyfileobj(source, stream, _COPIED_AT_ONCE)
 
-    def read_table(self, name: str, columns: list[str] | None = None) -> pa.Table:
-        """Return a Parquet file, or all parts of a directory `name` in order, as one table."""
+    def read_table(
+        self,
+        name: str,
+        columns: list[str] | None = None,
+        where: tuple[str, list[str]] | None = None,
+    ) -> pa.Table:
+        """Return a Parquet file, or all parts of a directory `name` in order, as one table.
+
+        where: a column and the values it must have; other rows are not kept in memory.
+        """
         files = (
             [name] if name.endswith(".parquet") else [f"{name}/{part}" for part in self.names(name)]
         )
         files = [file for file in files if file.endswith(".parquet")]
         if not files:
             raise StorageError(f"{self.url}/{name}: there is no such table")
-        return pa.concat_tables([self._read_parquet(file, columns) for file in files])
+        return pa.concat_tables([self._read_parquet(file, columns, where) for file in files])
 
     def rows(self, name: str, columns: list[str] | None = None) -> list[dict[str, Any]]:
         """Return a table as a list of dicts."""
@@ -170,9 +178,14 @@ class Store:
         elif info.type == pafs.FileType.File:
             self.filesystem.delete_file(self.path(name))
 
-    def _read_parquet(self, name: str, columns: list[str] | None) -> pa.Table:
+    def _read_parquet(
+        self, name: str, columns: list[str] | None, where: tuple[str, list[str]] | None
+    ) -> pa.Table:
+        wanted = [(where[0], "in", where[1])] if where else None
         try:
-            return pq.read_table(self.path(name), filesystem=self.filesystem, columns=columns)
+            return pq.read_table(
+                self.path(name), filesystem=self.filesystem, columns=columns, filters=wanted
+            )
         except FileNotFoundError as error:
             raise StorageError(f"{self.url}/{name}: there is no such table") from error
         except pa.ArrowInvalid as error:

@@ -100,7 +100,13 @@ class Zygote:
     """
 
     def __init__(
-        self, interpreter: Interpreter, level: str, shared: bool, packages: Packages, turn: Turn
+        self,
+        interpreter: Interpreter,
+        level: str,
+        shared: bool,
+        modules: Sequence[str],
+        packages: Packages,
+        turn: Turn,
     ) -> None:
         # First of all: where this process has to move for it, it must not have a zygote yet.
         self._cgroup = Cgroup.make() if level == "L4" else None
@@ -117,7 +123,7 @@ class Zygote:
                         self._process.pid
                     )  # it waits for its setup; its children follow
             allowed = packages.setup(interpreter.library_folder) if packages.files else {}
-            self._start(interpreter.setup(level, os.getpid(), shared, allowed), errors)
+            self._start(interpreter.setup(level, os.getpid(), shared, modules, allowed), errors)
         except BaseException:
             self.close()
             raise

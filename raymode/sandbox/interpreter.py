@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,13 +75,19 @@ class Interpreter:
         raise ValueError(f"{path} is not in the interpreter's library")
 
     def setup(
-        self, level: str, owner_pid: int, shared: bool, packages: dict[str, Any]
+        self,
+        level: str,
+        owner_pid: int,
+        shared: bool,
+        modules: Sequence[str],
+        packages: dict[str, Any],
     ) -> dict[str, Any]:
         """What a zygote of this interpreter needs to know before it shuts itself in; paths are absolute.
 
         trees, libraries: what a program may read or load -> where it lies in the private root of L4.
         hidden: directories inside the trees that it may not read. owner_pid: the process whose end is the
-        zygote's end. shared: whether programs may run on all their tests in one process. packages: see
+        zygote's end. shared: whether programs may run on all their tests in one process. modules: standard ones to
+        load beside those that are always loaded. packages: see
         `Packages.setup`, {} for none. base_filter, child_filter, own_pid: see `seccomp`; empty at level
         "unsafe".
         """
@@ -97,6 +104,7 @@ class Interpreter:
             "child_filter": b"".join(instructions) if safe else b"",
             "own_pid": own_pid,
             "shared": shared,
+            "modules": list(modules),
             "packages": packages,
         }
 

@@ -15,6 +15,7 @@ from raymode.errors import SandboxError
 from raymode.sandbox import syscalls
 from raymode.sandbox.client import Zygote, ZygoteDied
 from raymode.sandbox.interpreter import find_interpreter
+from raymode.sandbox.learned import Learned
 from raymode.sandbox.limits import Limits
 from raymode.sandbox.memfile import InputFiles, opened_file, sealed_file
 from raymode.sandbox.packages import PackageError, Packages
@@ -47,6 +48,7 @@ class Runner:
         self._shared = shared
         self._turn = turn
         self._inputs = InputFiles()
+        self._learned = Learned()
         self._asked = 0
         reasons = []
         for candidate in levels:
@@ -84,7 +86,14 @@ class Runner:
         return self._begin_once()
 
     def _begin_once(self) -> Zygote:
-        zygote = Zygote(find_interpreter(), self.level, self._shared, self._packages, self._turn)
+        zygote = Zygote(
+            find_interpreter(),
+            self.level,
+            self._shared,
+            self._learned.modules,
+            self._packages,
+            self._turn,
+        )
         try:
             if self.level != UNSAFE:
                 _probe(zygote, self.level)
@@ -123,6 +132,8 @@ class Runner:
         source = _encode_source(program)
         if isinstance(source, str):
             return Started(source)
+        if self._learned.note(program):
+            self._replace_zygote()
         files = self._inputs.get(given)
         request = self._request(START, len(given), limits, kill_at)
         if len(given) > 1:

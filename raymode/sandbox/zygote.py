@@ -28,13 +28,13 @@ CORE = words(
     """
     re string math collections heapq bisect itertools functools operator random copy time io typing
     traceback linecache tokenize locale encodings.utf_8 encodings.ascii encodings.latin_1 resource
-    threading queue decimal fractions statistics json datetime
+    threading queue decimal fractions statistics
     """
 )
 ALL = words(
     """
-    cmath array enum dataclasses contextlib textwrap pprint numbers abc codecs unicodedata
-    _strptime calendar hashlib zlib binascii base64 ast inspect types weakref bz2 lzma keyword
+    cmath datetime array enum dataclasses contextlib textwrap pprint numbers abc codecs unicodedata
+    _strptime calendar hashlib zlib binascii base64 json ast inspect types weakref bz2 lzma keyword
     stat tempfile shutil glob fnmatch errno warnings concurrent.futures.thread secrets timeit struct
     selectors subprocess platform uuid csv asyncio fileinput sqlite3 ctypes mmap pickle
     xml.dom.minidom http.client zoneinfo graphlib encodings.utf_7 encodings.utf_16 encodings.cp1252
@@ -95,7 +95,7 @@ def _prepare(setup: Setup, enclosure: Enclosure) -> None:
     """Look like `python solution.py` with the usual modules loaded, then shut in."""
     os.environ.clear()
     os.environ.update(HOME="/box", LC_ALL="C.UTF-8", PATH="/usr/bin")
-    for name in CORE + (ALL if enclosure.level == "L2" else []):
+    for name in [*CORE, *(ALL if enclosure.level == "L2" else setup["modules"])]:
         try:
             importlib.import_module(name)
         except ModuleNotFoundError:  # an interpreter built without it

@@ -41,7 +41,7 @@ def finished_row(cell: SweepCell) -> dict[str, Any]:
     store = Store(cell.config.run_dir)
     seed = derive_seed(cell.config.seed, "intervals", cell.run_id)
     scores = store.rows("scores.parquet")
-    problems = stages.set_table(cell.config, "problems").select(["problem_id", "split"])
+    problems = stages.set_table(cell.config, "problems", ["problem_id", "split"])
     splits = {row["problem_id"]: row["split"] for row in problems.to_pylist()}
     main = summarise([row for row in scores if row["split"] in MAIN_SPLITS], seed)
     families = summarise([row for row in scores if row["split"] == "heldout_families"], seed)

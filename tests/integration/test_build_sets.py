@@ -200,6 +200,23 @@ def test_problems_judged_before_a_kill_are_not_judged_again(tmp_path: Path) -> N
     assert not files.exists()
 
 
+@pytest.mark.slow
+def test_giant_rows_pass(tmp_path: Path) -> None:
+    """A problem with 5,000 solutions, and one with a test input of 20 MB."""
+    many = [f"print(int(input()) * 2 + {n} - {n})" for n in range(5000)]
+    giant = [{"input": "2\n" + "x" * (20 << 20), "output": "4\n"}]
+    source = ListSource(
+        [[double("many", many)], [double("giant", [DOUBLE, "print(4)"], tests=giant)]]
+    )
+    wanted = config(tmp_path)
+    summary = build(wanted, source)
+    assert (summary["problems"], summary["accepted"]) == (2, 5002)
+    (row,) = [
+        row for row in Store(wanted.sets_path).rows("problems") if row["problem_id"] == "giant"
+    ]
+    assert len(row["tests"][0]["input"]) == len(giant[0]["input"])
+
+
 def _kill_after_some_parts(wanted: Config, file: Path, address: str, parts: Path) -> None:
     """Run the job in a process of its own on the same cluster, and end it by SIGKILL after two parts."""
     file.write_text(to_yaml(wanted))
