@@ -8,6 +8,7 @@ same work, so that starting Ray and its actors (seconds, once) does not count; w
 
 import argparse
 import resource
+import statistics
 import sys
 import tempfile
 import threading
@@ -26,6 +27,7 @@ from raymode.sets.build import build_sets
 from raymode.sets.records import prepare
 from raymode.sets.verify import judge, open_sandbox
 
+ROUNDS = 3
 LOOPS = 330_000
 """Of a loop that takes about 20 ms of CPU."""
 PROGRAM = "n = int(input())\nt = 0\nfor i in range({loops}):\n    t += i\nprint(n + {number} - {number})\n"
@@ -120,15 +122,25 @@ def per_program(measure: Any, small: Source, large: Source) -> float:
 
 
 def speed() -> None:
-    """Programs per second and core, the overhead of Ray Data, and one against two actors."""
-    small, large = Source(20), Source(100)
-    alone = per_program(bare, small, large)
-    one = per_program(lambda source: on_ray(source, 1), small, large)
-    two = per_program(lambda source: on_ray(source, 2), small, large)
+    """Programs per second and core, the overhead of Ray Data, and one against two actors; medians of ROUNDS rounds."""
+    on_ray(Source(20), 2)  # workers start once
+    small, large = Source(20), Source(120)
+    rows = []
+    for _ in range(ROUNDS):
+        alone = per_program(bare, small, large)
+        one = per_program(lambda source: on_ray(source, 1), small, large)
+        two = per_program(lambda source: on_ray(source, 2), small, large)
+        rows.append((alone, one, two, 100 * (one / alone - 1), one / two))
+        print(
+            "alone {:.1f}, one actor {:.1f}, two {:.1f} ms a program".format(*rows[-1]), flush=True
+        )
+    alone, one, two, overhead, scaling = (
+        statistics.median(column) for column in zip(*rows, strict=True)
+    )
     rest = per_program(lambda source: bare(source, verifies=False), Source(20), Source(400))
     print(f"bare sandbox, one process: {alone:.2f} ms a program, {1e3 / alone:.0f} programs/s")
-    print(f"one actor: {one:.2f} ms a program, overhead {100 * (one / alone - 1):+.1f} %")
-    print(f"two actors: {two:.2f} ms a program, {one / two:.2f} times one")
+    print(f"one actor: {one:.2f} ms a program, overhead {overhead:+.1f} %")
+    print(f"two actors: {two:.2f} ms a program, {scaling:.2f} times one")
     print(f"checking and deduping alone: {rest:.3f} ms a program, {1e3 / rest:.0f} rows/s")
 
 
