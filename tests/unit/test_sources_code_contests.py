@@ -112,7 +112,7 @@ def test_a_problem_with_files_keeps_its_tests_and_is_set_aside(
     assert prepare(problem, solutions, "here").problem is None
 
 
-def io_lists_of_structs_and_enums_by_name_are_read_alike(tmp_path: Path) -> None:
+def test_lists_of_structs_and_enums_by_name_are_read_alike(tmp_path: Path) -> None:
     usual = read_row(tmp_path)
     row = problem_row(0)
     names = ["UNKNOWN_LANGUAGE", "PYTHON", "CPP", "PYTHON3", "JAVA"]
