@@ -6,16 +6,19 @@
 import dataclasses
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
 SOURCES = ("embedded", "code_contests", "references", "tables")
 SPLITS = ("train", "heldout", "heldout_parameters", "heldout_families")
-CLUSTERINGS = ("signature", "jaccard", "tree_edit")
 SELECTIONS = ("random", "best", "diverse", "quality_diversity", "cluster_first", "log_det")
 LOSSES = ("nll", "eco")
 ECO_REDUCTIONS = ("sum", "mean", "residual")
 ENGINES = ("vllm", "transformers")
+PACKAGE_NAME = re.compile(
+    r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?"
+)  # of a distribution (PEP 508)
 TINY_MODEL_TOKENS = 4096  # positions of the tiny model; they cost nothing
 
 

@@ -1,6 +1,5 @@
 """Refuses configurations that cannot work, before Ray starts, naming the key."""
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +7,7 @@ from raymode.config import (
     ECO_REDUCTIONS,
     ENGINES,
     LOSSES,
+    PACKAGE_NAME,
     SELECTIONS,
     SOURCES,
     SPLITS,
@@ -168,7 +168,7 @@ def _check_values(config: Config) -> None:
 def _check_packages(packages: Sequence[str]) -> None:
     """Check names; whether they are installed is for the machine to say where programs run."""
     for name in packages:
-        if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", name):
+        if not PACKAGE_NAME.fullmatch(name):
             raise ConfigError(
                 f"sandbox.packages: {name!r} is no name of a package; give names alone, such as [numpy,sympy]"
             )

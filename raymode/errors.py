@@ -31,3 +31,8 @@ class BusyError(RaymodeError, RuntimeError):
 
 class TrainingError(RaymodeError, RuntimeError):
     """Training cannot go on (for example the loss became NaN)."""
+
+
+def brief(error: BaseException) -> str:
+    """Return what an error of somebody else's says, on one line that is not too long for a message of ours."""
+    return " ".join(str(error).split())[:200]

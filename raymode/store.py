@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from raymode.errors import StorageError
+from raymode.errors import StorageError, brief
 from raymode.schema import table_of
 
 CONNECT_SECONDS = 3.0
@@ -58,7 +58,7 @@ class Store:
             self.filesystem.delete_file(self.path(name))
         except OSError as error:
             raise StorageError(
-                f"run_dir {self.url}: cannot be written ({_short(error)}); choose another run_dir"
+                f"run_dir {self.url}: cannot be written ({brief(error)}); choose another run_dir"
             ) from error
         if not intact:
             raise StorageError(
@@ -190,7 +190,7 @@ class Store:
             raise StorageError(f"{self.url}/{name}: there is no such table") from error
         except pa.ArrowInvalid as error:
             raise StorageError(
-                f"{self.url}/{name}: not a readable Parquet file ({_short(error)})"
+                f"{self.url}/{name}: not a readable Parquet file ({brief(error)})"
             ) from error
 
     @contextlib.contextmanager
@@ -292,13 +292,9 @@ def _open_filesystem(url: str) -> tuple[pafs.FileSystem, str]:
         return filesystem, str(root)
     except (ValueError, OSError) as error:
         raise StorageError(
-            f"run_dir {url}: not a usable location ({_short(error)}); use a path, s3:// or gs://"
+            f"run_dir {url}: not a usable location ({brief(error)}); use a path, s3:// or gs://"
         ) from error
 
 
 def _hidden(name: str) -> bool:
     return name.startswith(".")
-
-
-def _short(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200]

@@ -23,7 +23,7 @@ from raymode.sets.records import NO_CHECKER
 from raymode.sets.select import is_accepted
 from raymode.sets.verify import open_sandbox, pinned, stable_message, tests_and_limits
 from raymode.store import Store
-from raymode.watch import WatchedSandbox, join, name_unjudged, watching
+from raymode.watch import WatchedSandbox, name_unjudged, watching
 
 PROBLEMS_PER_PIECE = 8
 ACCEPTED = "AC"
@@ -42,7 +42,6 @@ class JudgeActor:
     """One watched sandbox in a process of its own."""
 
     def __init__(self, config: SandboxConfig, watch: Any) -> None:
-        join(watch)
         self.sandbox = WatchedSandbox(functools.partial(open_sandbox, config), watch)
 
     def judge(self, piece: Sequence[Asked]) -> list[dict[str, dict[str, Any]]]:

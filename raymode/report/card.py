@@ -6,7 +6,8 @@ from typing import Any
 
 from raymode.report.bars import BARS_STYLE, bars_svg
 from raymode.report.page import PAGE, STYLE, format_value
-from raymode.sets.census import RIGHT, WRONG, Census, Example, Histogram, Interval, take_census
+from raymode.sets.census import Census, Example, Histogram, Interval, take_census
+from raymode.sets.parts import RIGHT, WRONG
 from raymode.store import Store
 
 CARD = "card.html"

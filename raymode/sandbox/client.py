@@ -184,8 +184,7 @@ class Zygote:
         over = False
         while True:
             deadline = time.monotonic() + request.wall_s + _GRACE_S
-            self._converse(dialogue, deadline - time.monotonic())
-            answer, attached = self._receive(deadline)
+            answer, attached = self._receive(deadline, dialogue)
             if answer != STILL_RUNNING:
                 break
             try:
@@ -247,8 +246,10 @@ class Zygote:
                 break
         return False
 
-    def _receive(self, deadline: float) -> tuple[bytes, list[int]]:
-        if not self._converse(None, deadline - time.monotonic()):
+    def _receive(
+        self, deadline: float, dialogue: Dialogue | None = None
+    ) -> tuple[bytes, list[int]]:
+        if not self._converse(dialogue, deadline - time.monotonic()):
             raise ZygoteDied("no answer in time")
         with _trouble_is_death():
             answer, attached, _, _ = socket.recv_fds(self._connection, 4096, 1)
@@ -277,9 +278,8 @@ class Zygote:
                 self._process.kill()
                 self._process.wait()
         if self._cgroup:
-            with contextlib.suppress(
-                OSError
-            ):  # something stays for now: the next to make one removes it
+            # Something may stay for now: the next to make one removes it.
+            with contextlib.suppress(OSError):
                 self._cgroup.close()
 
     @property

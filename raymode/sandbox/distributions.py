@@ -16,6 +16,7 @@ from importlib import metadata
 from importlib.machinery import EXTENSION_SUFFIXES
 from typing import Any
 
+from raymode.config import PACKAGE_NAME
 from raymode.sandbox.interpreter import LIST_LIBRARIES, Interpreter, find_interpreter
 from raymode.sandbox.packages import PackageError, Packages
 
@@ -111,7 +112,7 @@ def _with_requirements(names: Sequence[str]) -> dict[str, metadata.Distribution]
 
 
 def _installed(name: str) -> metadata.Distribution:
-    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", name):
+    if not PACKAGE_NAME.fullmatch(name):
         raise PackageError(
             f"sandbox.packages: {name!r} is no name of a package; give names alone, such as numpy"
         )

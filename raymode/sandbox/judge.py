@@ -68,9 +68,8 @@ class Sandbox:
         self._memory = Memory(cache_size, killer_first)
         check_machine()
         allowed = NO_PACKAGES
-        if (
-            packages
-        ):  # not imported otherwise: what reads the metadata of packages takes long to load
+        if packages:
+            # Not imported otherwise: what reads the metadata of packages takes long to load.
             from raymode.sandbox.distributions import find_packages
 
             allowed = find_packages(tuple(packages))

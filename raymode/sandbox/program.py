@@ -95,23 +95,24 @@ def do(
         elif shared is not None and len(kept) > 1:
             status = shared(tests, data, kept)
         else:
-            code = compile_to(data, kept[0])
-            if code is None:
+            work = compile_to(data, kept[0])
+            if work is None:
                 status = 1
             else:
-                status = run(code, reacts_to_its_end(data)) if tests else 0
+                status = run(*work) if tests else 0
     finally:
         _exit(status & 0xFF)
 
 
-def compile_to(source: bytes, output: int) -> types.CodeType | None:
+def compile_to(source: bytes, output: int) -> tuple[types.CodeType, bool] | None:
     """Compile `source` (any encoding it declares), write the marshalled arguments of `run` to `output`, close that.
 
-    Returns None, having written nothing, with the reason on standard error, if it does not compile.
+    Returns these arguments, or None, having written nothing, with the reason on standard error, if it does not compile.
     """
     try:
         code = compile(source, FILENAME, "exec", dont_inherit=True)
-        marshalled = marshal.dumps((code, reacts_to_its_end(source)))
+        work = code, reacts_to_its_end(source)
+        marshalled = marshal.dumps(work)
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
         os.write(2, f"{type(error).__name__}: {error}".encode("utf-8", "backslashreplace"))
         return None
@@ -119,13 +120,13 @@ def compile_to(source: bytes, output: int) -> types.CodeType | None:
     try:
         while marshalled:
             marshalled = marshalled[os.write(output, marshalled) :]
-    except (
-        OSError
-    ):  # larger than this program's files may be: the judge asks again, to compile only
-        return None
+    except OSError:
+        return (
+            None  # larger than this program's files may be: the judge asks again, to compile only
+        )
     finally:
         os.close(output)
-    return code
+    return work
 
 
 def reacts_to_its_end(source: bytes) -> bool:

@@ -29,16 +29,17 @@ def start(tests: int, source: bytes, kept: tuple[int, ...]) -> int:
     kept: descriptors of the code, the socket to report to, and (stdin, stdout) of each test.
     """
     code_file, report, *files = kept
-    code = program.compile_to(source, code_file)
-    if code is None:
+    work = program.compile_to(source, code_file)
+    if work is None:
         return 1
+    code, _ = work
     tree = compile(source, program.FILENAME, "exec", _ONLY_TREE, dont_inherit=True)
     objection, imported = examine(tree)
     if objection:
         os.write(report, IMPURE)
         for descriptor in (report, *files):
             os.close(descriptor)
-        return program.run(code, program.reacts_to_its_end(source))
+        return program.run(*work)
     modules = _modules(imported)
     before = _state(modules)
     for test in range(tests):

@@ -22,7 +22,7 @@ from ray import cloudpickle
 
 from raymode.actors import own_error
 from raymode.config import Config, SandboxConfig, fingerprint
-from raymode.errors import ConfigError, DataError, StorageError
+from raymode.errors import ConfigError, DataError, StorageError, brief
 from raymode.lock import exclusive
 from raymode.progress import Progress
 from raymode.rundir import first_difference, inputs
@@ -177,9 +177,8 @@ def _dataset(
     config: Config, store: Store, rows: Sequence[Mapping[str, Any]], watch: Any
 ) -> ray.data.Dataset:
     dataset = ray.data.from_items(list(rows), override_num_blocks=len(rows))
-    dataset.context.target_max_block_size = (
-        1  # a problem is a block, so that actors share them evenly
-    )
+    # A problem is a block, so that actors share them evenly.
+    dataset.context.target_max_block_size = 1
     actors = _actors(config)
     dataset.context.execution_options.resource_limits = ray.data.ExecutionResources.for_limits(
         object_store_memory=actors * READ_AHEAD_BYTES
@@ -205,10 +204,10 @@ def _dataset(
 
 
 def _batches(dataset: ray.data.Dataset) -> Generator[pa.Table]:
+    """Return the results, to be closed at once: left to the garbage collector, the dataset would read on."""
     batches = dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
-    # Closed at once: actors that wait for the garbage collector keep their CPUs from the next stage.
-    with contextlib.closing(iter(batches)) as open_batches:
-        yield from open_batches
+    generator: Generator[pa.Table] = iter(batches)
+    return generator
 
 
 def _actors(config: Config) -> int:
@@ -255,7 +254,7 @@ class _Verifier:
             journal.save(self._store, row["part"], row["position"], judged)
         except OSError as error:
             raise StorageError(
-                f"{self._store.url}: an actor cannot write there ({' '.join(str(error).split())[:200]}); actors need"
+                f"{self._store.url}: an actor cannot write there ({brief(error)}); actors need"
                 " the same access as the driver: credentials, AWS_* variables, a shared file system"
             ) from error
         yield _message(row["part"], row["position"], "", (programs, 0))

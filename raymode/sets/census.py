@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from raymode.seed import derive_seed
+from raymode.sets.parts import RIGHT, WRONG
 from raymode.sets.reading import part_names, part_rows, tests_per_problem
 from raymode.sets.select import is_accepted
 from raymode.store import Store
@@ -21,7 +22,6 @@ Row = Mapping[str, Any]
 EXAMPLES = 3
 READABLE_CHARACTERS = 3000
 """A problem with two programs is preferred as an example up to this length of the three together."""
-RIGHT, WRONG = "claimed_right", "known_wrong"
 NORMAL_95 = 1.959963984540054  # 97.5 % quantile of the standard normal distribution
 BARS = 24
 # Steps of a decade, from the finest; the coarsest that is needed to have at most BARS bins.

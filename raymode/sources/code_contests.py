@@ -36,7 +36,7 @@ _LANGUAGE_NAMES = {
     "UNKNOWN_LANGUAGE": "unknown", "PYTHON": "python2", "CPP": "cpp", "PYTHON3": "python", "JAVA": "java",
 }  # fmt: skip
 FILE_IO = "file_io"
-"""Checker of a problem whose programs read or write files: no such checker exists, so it is set aside."""
+"""Why a problem is set aside whose programs read or write files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ def _problem(row: Row, split: str, settings: CodeContestsSource) -> Row:
     files = [str(row[key]) for key in ("input_file", "output_file") if row.get(key)]
     if files:
         detail = f"programs use {' and '.join(files)}, not standard input and output"
-        problem |= {"checker": FILE_IO, SET_ASIDE: {"reason": FILE_IO, "detail": detail}}
+        problem[SET_ASIDE] = {"reason": FILE_IO, "detail": detail}
     return problem
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pyarrow.fs as pafs
 
-from raymode.errors import ConfigError, DataError, StorageError
+from raymode.errors import ConfigError, DataError, StorageError, brief
 from raymode.sources.hub import hub_slices
 from raymode.sources.jsonl import jsonl_slices
 from raymode.sources.parquet import parquet_slices
@@ -165,4 +165,4 @@ def file_info(store: Store, path: str) -> pafs.FileInfo:
 
 
 def _unreadable(path: str, error: OSError) -> StorageError:
-    return StorageError(f"path {path}: cannot be read ({' '.join(str(error).split())[:200]})")
+    return StorageError(f"path {path}: cannot be read ({brief(error)})")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from raymode.errors import ConfigError, DataError, StorageError
+from raymode.errors import ConfigError, DataError, StorageError, brief
 from raymode.sources.jsonl import count_values
 from raymode.sources.parquet import parquet_slices
 from raymode.sources.slices import ColumnSize, Row, Slice, said_split
@@ -144,11 +144,7 @@ def _one_line_errors(name: str) -> Iterator[None]:
         ) from error
     except (ConnectionError, httpx.TransportError) as error:
         raise StorageError(
-            f"hf:{name}: the Hugging Face hub cannot be reached ({_short(error)}); check the network, or name files on disk"
+            f"hf:{name}: the Hugging Face hub cannot be reached ({brief(error)}); check the network, or name files on disk"
         ) from error
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        raise DataError(f"hf:{name}: cannot be read ({_short(error)})") from error
-
-
-def _short(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200]
+        raise DataError(f"hf:{name}: cannot be read ({brief(error)})") from error

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
-from raymode.errors import DataError
+from raymode.errors import DataError, brief
 from raymode.sources.slices import BadRow, ColumnSize, Row, Slice
 from raymode.store import Store
 
@@ -89,8 +89,7 @@ class JsonlReader:
                         yield length, self._parse(line, place, length)
                     place += length
         except (pa.ArrowException, OSError, EOFError, zlib.error) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise DataError(f"{self.name}: cannot be read ({reason})") from error
+            raise DataError(f"{self.name}: cannot be read ({brief(error)})") from error
 
     def _open(self) -> BinaryIO:
         store = Store(self.url)

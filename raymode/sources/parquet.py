@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from raymode.errors import DataError
+from raymode.errors import DataError, brief
 from raymode.sources.slices import ColumnSize, Row, Slice
 from raymode.store import Store
 
@@ -78,7 +78,7 @@ def _open(url: str, name: str) -> Any:
 
 
 def _broken(name: str, error: BaseException) -> DataError:
-    return DataError(f"{name}: not a readable Parquet file ({' '.join(str(error).split())[:200]})")
+    return DataError(f"{name}: not a readable Parquet file ({brief(error)})")
 
 
 def _sizes(top: Sequence[str], groups: Sequence[Any]) -> tuple[ColumnSize, ...]:

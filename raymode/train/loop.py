@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from raymode.config import Config
-from raymode.errors import DataError, TrainingError
+from raymode.errors import DataError, TrainingError, brief
 from raymode.seed import derive_seed
 from raymode.store import Store
 from raymode.template import end_id
@@ -91,9 +91,8 @@ def load_base(base: str) -> "tuple[PreTrainedTokenizerBase, PreTrainedModel]":
             tokenizer = AutoTokenizer.from_pretrained(place)
             model = AutoModelForCausalLM.from_pretrained(place, dtype=torch.float32)
         except (OSError, ValueError) as error:
-            reason = " ".join(str(error).split())[:200]
             raise DataError(
-                f"model.name={base}: cannot be loaded as a causal language model ({reason})"
+                f"model.name={base}: cannot be loaded as a causal language model ({brief(error)})"
             ) from error
     end_id(tokenizer)
     return tokenizer, model

@@ -4,11 +4,11 @@ import contextlib
 import os
 import random
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from tests.background import repeating
 
 THREADS = 6
 """How a poison program shows itself to the killer: nothing else in a sandbox has threads."""
@@ -58,23 +58,17 @@ def judge_of(process: int, table: Table) -> int | None:
 @contextlib.contextmanager
 def killer(step: Step) -> Iterator[list[int]]:
     """Repeat `step` in a thread while the block runs, and SIGKILL what it returns; yields what was killed."""
-    stop, killed = threading.Event(), list[int]()
+    killed: list[int] = []
 
-    def watch() -> None:
-        while not stop.wait(0.03):
-            victim = step(len(killed))
-            if victim is not None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(victim, signal.SIGKILL)
-                    killed.append(victim)
+    def kill() -> None:
+        victim = step(len(killed))
+        if victim is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(victim, signal.SIGKILL)
+                killed.append(victim)
 
-    with ThreadPoolExecutor(1) as pool:
-        watching = pool.submit(watch)
-        try:
-            yield killed
-        finally:
-            stop.set()
-            watching.result()
+    with repeating(kill, 0.03):
+        yield killed
 
 
 def poisoned() -> Step:

@@ -3,14 +3,13 @@
 import contextlib
 import os
 import signal
-import threading
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from raymode.sandbox import Sandbox
+from tests.background import repeating
 
 MONITOR, ZYGOTE, PROGRAM = 0, 1, 2
 """Ranks of the processes of a sandbox: each descends from one of the rank before."""
@@ -103,20 +102,14 @@ def kill_one(sandbox: Sandbox, rank: int) -> Process:
 @contextlib.contextmanager
 def killing_programs(sandbox: Sandbox) -> Iterator[list[Process]]:
     """Kill every program that is seen to run while the block does; yields those killed."""
-    stop, killed = threading.Event(), list[Process]()
+    killed: list[Process] = []
 
-    def watch() -> None:
-        while not stop.wait(0.02):
-            for programs in ranks(sandbox)[PROGRAM:]:
-                killed.extend(process for process in programs if process.kill())
+    def kill() -> None:
+        for programs in ranks(sandbox)[PROGRAM:]:
+            killed.extend(process for process in programs if process.kill())
 
-    with ThreadPoolExecutor(1) as pool:
-        watching = pool.submit(watch)
-        try:
-            yield killed
-        finally:
-            stop.set()
-            watching.result()
+    with repeating(kill, 0.02):
+        yield killed
 
 
 def resident_kib(pid: int) -> int:

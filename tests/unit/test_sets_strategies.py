@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from feature_rows import Rows, coverage_of, random_rows
 
+from raymode.config import SELECTIONS
 from raymode.errors import ConfigError, DataError
 from raymode.sets.strategies import (
     STRATEGIES,
@@ -237,3 +238,7 @@ def test_5000_responses_take_less_than_a_second(name: str, vocabulary: int) -> N
     spent = time.process_time() - started
     print(f"{name}, {vocabulary} words: {spent:.2f} CPU s")
     assert spent < 1
+
+
+def test_the_configuration_names_every_strategy() -> None:
+    assert set(SELECTIONS) == set(STRATEGIES)
