@@ -3,7 +3,8 @@
 A judge is a Ray actor with a sandbox. If its process ends, Ray repeats the work it had, so a program that ends its
 judge would do so for ever. One `Watch` per stage, an actor on the driver's node, outlives the judges. It is told before
 a problem is judged; a problem that was begun before and never finished is judged with care: its programs are noted one
-by one, and the one that was running at two deaths is not run again.
+by one, and the one that was running at two deaths is not run again. Only then does a judge wait for the watch: an
+answer takes longer than a small program.
 """
 
 import contextlib
@@ -70,9 +71,14 @@ class Watch:
         """Return the handles of all judges there were."""
         return self._judges
 
-    def begin(self, name: str) -> Past:
-        """Note that a problem is being judged from now on. Raises SandboxError if that was in vain too often."""
-        problem = self._problems.setdefault(name, _Problem())
+    def pasts(self, names: Sequence[str]) -> list[Past]:
+        """Return the past of problems that are given to a judge. Raises SandboxError if that was in vain too often."""
+        return [self._past(name) for name in names]
+
+    def _past(self, name: str) -> Past:
+        problem = self._problems.get(name)
+        if problem is None:
+            return Past()
         if problem.begun:
             self._count_death(problem)
         if problem.in_vain >= PATIENCE:
@@ -80,10 +86,14 @@ class Watch:
                 f"problem {name!r}: its judge died {problem.deaths} times, and no single program is to blame;"
                 " see what ends processes on these machines (memory?), then give the same command again"
             )
-        problem.begun = True
         return Past(problem.deaths, problem.quarantined())
 
+    def begin(self, name: str) -> None:
+        """Note that a problem is being judged from now on."""
+        self._problems.setdefault(name, _Problem()).begun = True
+
     def _count_death(self, problem: _Problem) -> None:
+        problem.begun = False
         problem.deaths += 1
         problem.in_vain += 1
         if problem.running:
@@ -138,16 +148,22 @@ class WatchedSandbox:
         self._watch = watch
         self._name, self._past = "", Past()
 
-    @contextlib.contextmanager
-    def problem(self, name: str) -> Iterator[None]:
-        """Judge programs of one problem inside the block. Raises SandboxError if its judges die without a cause."""
+    def problems(self, names: Sequence[str]) -> Iterator[str]:
+        """Yield the names of problems one by one; programs judged meanwhile are of that problem.
+
+        Raises SandboxError if the judges of one of them die without a cause.
+        """
         try:
-            past = ray.get(self._watch.begin.remote(name))
+            pasts = ray.get(self._watch.pasts.remote(list(names)))
         except ray.exceptions.RayError as error:
             raise own_error(error) or error from error
-        self._name, self._past = name, past
-        yield
-        self._watch.done.remote(name)  # nobody waits for it: calls arrive in order
+        for name, past in zip(names, pasts, strict=True):
+            self._name, self._past = name, past
+            self._watch.begin.remote(
+                name
+            )  # nobody waits for this, or for done: calls arrive in order
+            yield name
+            self._watch.done.remote(name)
 
     def judge_many(self, questions: Sequence[Question]) -> list[Verdict]:
         """Return the verdicts on programs of the problem; SANDBOX_ERROR on those in quarantine."""

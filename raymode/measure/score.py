@@ -46,11 +46,9 @@ class JudgeActor:
 
     def judge(self, piece: Sequence[Asked]) -> list[dict[str, dict[str, Any]]]:
         """Return for every problem of the piece: key -> what the judge says, by column of table `judged`."""
-        judged = []
-        for asked in piece:
-            with self.sandbox.problem(asked.problem["problem_id"]):
-                judged.append(_judge_problem(self.sandbox, asked))
-        return judged
+        names = [asked.problem["problem_id"] for asked in piece]
+        problems = zip(self.sandbox.problems(names), piece, strict=True)
+        return [_judge_problem(self.sandbox, asked) for _, asked in problems]
 
 
 def _judge_problem(sandbox: WatchedSandbox, asked: Asked) -> dict[str, dict[str, Any]]:

@@ -109,6 +109,9 @@ class Interpreter:
         }
 
 
+_STARTS = 3
+
+
 @functools.cache
 def find_interpreter() -> Interpreter:
     """Describe the base interpreter of this process. Raises SandboxError if it does not start."""
@@ -122,7 +125,12 @@ def find_interpreter() -> Interpreter:
     if sysconfig.get_config_var("Py_ENABLE_SHARED"):
         environment["LD_LIBRARY_PATH"] = sysconfig.get_config_var("LIBDIR") or ""
     command = [executable, "-S", "-P", "-B", "-c", _PROBE]
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    for _ in range(_STARTS):
+        result = subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=False
+        )
+        if result.returncode >= 0:
+            break  # else somebody killed it, which says nothing about it
     if result.returncode != 0:
         reason = (result.stderr.strip().splitlines() or [f"exit code {result.returncode}"])[-1]
         raise SandboxError(

@@ -124,7 +124,7 @@ def per_program(measure: Any, small: Source, large: Source) -> float:
 def speed() -> None:
     """Programs per second and core, the overhead of Ray Data, and one against two actors; medians of ROUNDS rounds."""
     on_ray(Source(20), 2)  # workers start once
-    small, large = Source(20), Source(120)
+    small, large = Source(60), Source(240)  # both with all readers
     rows = []
     for _ in range(ROUNDS):
         alone = per_program(bare, small, large)

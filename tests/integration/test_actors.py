@@ -14,6 +14,7 @@ import pytest
 
 from raymode.config import Config, SetsConfig
 from raymode.errors import RaymodeError
+from raymode.store import Store
 from tests.integration import test_build_sets
 from tests.integration.conftest import pickled_by_value
 from tests.integration.test_build_sets import double
@@ -64,7 +65,7 @@ def test_an_actor_never_has_more_than_two_pieces() -> None:
     assert most == 2 * IN_FLIGHT == 4
 
 
-PROBLEM_BYTES = 100_000
+PROBLEM_BYTES = 1 << 20  # a bundle of its own
 
 
 @dataclass(frozen=True)
@@ -89,12 +90,13 @@ class Endless:
 def test_an_endless_source_is_not_read_ahead_of_slow_judges(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from raymode.sets import build
+    from raymode.sets import stream as module
 
-    monkeypatch.setattr(build, "READ_AHEAD_BYTES", 40 * PROBLEM_BYTES)
+    monkeypatch.setattr(module, "READ_AHEAD_BYTES", 40 * PROBLEM_BYTES)
     counter = tmp_path / "read"
     config = Config(run_dir=str(tmp_path), sets=SetsConfig(actors=1))
-    stream = build._stream(config, {0: Endless(str(counter))})
+    parts = [Endless(str(counter))]
+    stream = module.judge_all(config, Store(config.sets_path), parts, {0: frozenset()})
     ahead = []
     for judged, _ in zip(range(1, 21), stream, strict=False):
         ahead.append(counter.stat().st_size - judged)

@@ -176,14 +176,15 @@ def test_killed_and_given_again_it_ends_with_the_same_tables(tmp_path: Path, clu
 
 def test_problems_judged_before_a_kill_are_not_judged_again(tmp_path: Path) -> None:
     """One part of eight problems, killed in its middle: those in the journal are left as they are."""
-    from raymode.sets import build as module
     from raymode.sets import journal
+    from raymode.sets.stream import BUNDLE_RUNS, Done, judge_all
 
-    slow = "import time\ntime.sleep(0.3)\nprint(2 * int(input()) + 0 * {})"
-    parts = [[double(f"p{n}", [slow.format(n)]) for n in range(8)]]
+    slow = "import time\ntime.sleep(0.002)\nprint(2 * int(input()) + 0 * {})"
+    tests = [{"input": f"{n}\n", "output": f"{2 * n}\n"} for n in range(BUNDLE_RUNS)]
+    parts = [[double(f"p{n}", [slow.format(n)], tests=tests) for n in range(8)]]
     wanted = config(tmp_path / "killed", actors=1)
     store = Store(wanted.sets_path)
-    stream = module._stream(wanted, store, ListSource(parts).partitions(), {0: frozenset()})
+    stream = judge_all(wanted, store, ListSource(parts).partitions(), {0: frozenset()})
     for _ in range(3):
         next(stream)
     stream.close()  # as a driver that is gone
@@ -191,8 +192,9 @@ def test_problems_judged_before_a_kill_are_not_judged_again(tmp_path: Path) -> N
     assert 3 <= len(done) < 8
     files = Path(store.path("journal/part-00000"))
     before = {position: (files / f"{position:06d}.arrow").stat().st_mtime_ns for position in done}
-    again = list(module._stream(wanted, store, ListSource(parts).partitions(), {0: done}))
-    assert sorted(row[1] for row in again) == [-1, *(n for n in range(8) if n not in done)]
+    again = judge_all(wanted, store, ListSource(parts).partitions(), {0: done})
+    judged = sorted(message.position for message in again if isinstance(message, Done))
+    assert judged == [n for n in range(8) if n not in done]
     assert before == {
         position: (files / f"{position:06d}.arrow").stat().st_mtime_ns for position in done
     }

@@ -147,11 +147,11 @@ def test_what_is_in_quarantine_stays_there_when_its_problem_is_judged_again() ->
     with watching() as watch, DyingSandbox() as sandbox:
         judge = WatchedSandbox(lambda: sandbox, watch)
         for _ in range(3):  # the first death names nobody
-            with pytest.raises(Death), judge.problem("a"):
-                judge.judge_many([GOOD, DEADLY])
+            with pytest.raises(Death):
+                for _ in judge.problems(["a", "b"]):
+                    judge.judge_many([GOOD, DEADLY])
         for _ in range(3):
-            with judge.problem("a"):
-                verdicts = judge.judge_many([GOOD, DEADLY])
+            (verdicts,) = [judge.judge_many([GOOD, DEADLY]) for _ in judge.problems(["a"])]
             assert [verdict.message for verdict in verdicts] == ["", QUARANTINED]
 
 
@@ -161,10 +161,11 @@ def test_no_program_is_to_blame_for_a_death_after_all_have_ended() -> None:
     with watching() as watch, DyingSandbox() as sandbox:
         judge = WatchedSandbox(lambda: sandbox, watch)
         for _ in range(4):
-            with pytest.raises(Death), judge.problem("a"):
-                assert judge.judge_many([GOOD])[0].accepted
-                raise Death
-        with judge.problem("a"):
+            with pytest.raises(Death):
+                for _ in judge.problems(["a"]):
+                    assert judge.judge_many([GOOD])[0].accepted
+                    raise Death
+        for _ in judge.problems(["a"]):
             assert judge.judge_many([GOOD])[0].accepted
         assert sandbox.ran == [GOOD.program] * 5
 

@@ -38,7 +38,7 @@ ALLOWED = {
     **{name: set() for name in BASE},
 }  # fmt: skip
 RAY_FILES = {
-    "actors.py", "cluster.py", "watch.py", "sets/build.py", "train/run.py", "sample/pool.py", "measure/score.py",
+    "actors.py", "cluster.py", "watch.py", "sets/stream.py", "train/run.py", "sample/pool.py", "measure/score.py",
     "sweep/run.py",
 }  # fmt: skip
 

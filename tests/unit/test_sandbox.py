@@ -1,7 +1,9 @@
 """The judge: statuses, limits, what programs get to see, and what it remembers."""
 
 import re
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from sandbox_hunt import HUNT, PLANTS
@@ -232,3 +234,16 @@ def test_the_interpreter_is_the_base_one() -> None:
     interpreter = find_interpreter()
     assert all("site-packages" not in path for path in interpreter.import_path)
     assert interpreter.inside(interpreter.trees[0]).startswith("/usr/lib/python3")
+
+
+def test_an_interpreter_that_was_killed_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "python"
+    python.write_text(
+        f'#!/bin/sh\n[ -e {tmp_path}/tried ] || {{ touch {tmp_path}/tried; kill -9 $$; }}\nexec {sys.executable} "$@"\n'
+    )
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "_base_executable", str(python))
+    assert find_interpreter.__wrapped__().import_path
+    assert (tmp_path / "tried").exists()
