@@ -69,6 +69,9 @@ class ReferencesConfig:
     prompt: str = key("", "column with the prompt; empty = recognised")
     response: str = key("", "column with a reference or a list of them; empty = recognised")
     label: str = key("", "column with the references' clusters; empty = recognised")
+    embedding: str = key(
+        "", "sentence-transformers model that clusters references; empty = their characters do"
+    )
 
 
 @dataclass(frozen=True, slots=True)

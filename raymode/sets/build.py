@@ -14,6 +14,7 @@ from raymode.sandbox.verdict import UNSAFE
 from raymode.sets import journal
 from raymode.sets.parts import is_whole, not_judged, summarize, write_part
 from raymode.sets.stream import End, judge_all
+from raymode.sets.text_clusters import load_encoder
 from raymode.sets.verify import NOT_JUDGED, pinned
 from raymode.sources import Partition, Source, make_source
 from raymode.store import Store
@@ -40,6 +41,8 @@ def build_sets(config: Config, source: Source | None = None) -> dict[str, Any]:
     with exclusive(store):
         _check_inputs(store, config)
         partitions = (source or make_source(config)).partitions()
+        if config.references.embedding:  # what is missing is said before any actor starts
+            load_encoder(config.references.embedding)
         _build_parts(config, store, partitions)
         summary = summarize(store, len(partitions))
         if f"solutions: {NOT_JUDGED}" in summary["rejected"]:

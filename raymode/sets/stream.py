@@ -206,6 +206,7 @@ class _Verifier:
     def __init__(self, config: Config, store: Store, watch: Any) -> None:
         join(watch)
         self._min_pass_share = config.sets.min_pass_share
+        self._embedding = config.references.embedding
         self._store = store
         self._sandbox = WatchedSandbox(functools.partial(open_sandbox, config.sandbox), watch)
 
@@ -229,7 +230,7 @@ class _Verifier:
     def _judge(self, item: _Item) -> Judged:
         problem, solutions = pickle.loads(item.content)
         prepared = prepare(problem, solutions, item.place)
-        return judge(prepared, self._sandbox, self._min_pass_share)
+        return judge(prepared, self._sandbox, self._min_pass_share, self._embedding)
 
     def _keep(self, part: int, item: _Item, judged: Judged) -> None:
         try:

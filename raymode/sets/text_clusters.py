@@ -1,5 +1,6 @@
 """Clusters of the responses to one prompt: by the source's labels, by characters, by embedding."""
 
+import functools
 import hashlib
 import importlib
 from collections import Counter
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from raymode.errors import ConfigError
+from raymode.errors import ConfigError, brief
 from raymode.sets.linkage import average_linkage
 from raymode.sets.submodular import likeness
 from raymode.sets.text import character_shingles, normalize_text
@@ -49,20 +50,21 @@ def cluster_texts(
 
 def cluster_embeddings(
     texts: Sequence[str],
+    labels: Sequence[str | None] | None = None,
     threshold: float = EMBEDDING_THRESHOLD,
     model: str = EMBEDDING_MODEL,
 ) -> list[str]:
-    """Return the cluster id of each response by the cosine of sentence embeddings.
+    """Return the cluster id of each response by the cosine of sentence embeddings, or its label if every one has one.
 
     model: a directory or hub id for sentence-transformers. Raises ConfigError if that package is
-    not installed.
+    not installed or the model cannot be loaded.
     """
-    if not texts:
-        return []
+    if labels is not None and all(labels):
+        return [str(label) for label in labels]
     plain = [normalize_text(text) for text in texts]
     distinct = sorted(set(plain))
     copies = Counter(plain)
-    vectors = _encoder(model).encode(distinct, show_progress_bar=False, convert_to_numpy=True)
+    vectors = load_encoder(model).encode(distinct, show_progress_bar=False, convert_to_numpy=True)
     found = cluster_vectors(vectors, threshold, [copies[text] for text in distinct])
     ids = dict(zip(distinct, _ids(distinct, found), strict=True))
     return [ids[text] for text in plain]
@@ -77,7 +79,9 @@ def cluster_vectors(
     return average_linkage(unit @ unit.T, threshold, sizes)
 
 
-def _encoder(model: str) -> Any:
+@functools.cache
+def load_encoder(model: str) -> Any:
+    """Return the model of sentence-transformers. Raises ConfigError if it or the package is not there."""
     try:
         package = importlib.import_module("sentence_transformers")
     except ModuleNotFoundError as error:
@@ -87,7 +91,12 @@ def _encoder(model: str) -> Any:
             "clusters by sentence embedding need the package sentence-transformers, which is not "
             "installed; run: pip install raymode[embeddings]"
         ) from error
-    return package.SentenceTransformer(model)
+    try:
+        return package.SentenceTransformer(model)
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"references.embedding={model}: cannot be loaded ({brief(error)}); name a directory or a model on the hub"
+        ) from error
 
 
 def _ids(distinct: Sequence[str], labels: Sequence[int]) -> list[str]:

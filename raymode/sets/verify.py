@@ -16,7 +16,7 @@ from raymode.sets.normalize import Rejection
 from raymode.sets.records import NO_CHECKER, Prepared, Row, rejected
 from raymode.sets.select import REFERENCE
 from raymode.sets.text import text_features
-from raymode.sets.text_clusters import cluster_texts
+from raymode.sets.text_clusters import cluster_embeddings, cluster_texts
 
 NOT_JUDGED = "sandbox_error"
 """Why a program that got no verdict is set aside."""
@@ -74,8 +74,12 @@ def tests_and_limits(problem: Mapping[str, Any]) -> tuple[list[Test], Limits]:
     return tests, Limits(cpu_s=float(problem["cpu_s"]), memory_mb=int(problem["memory_mb"]))
 
 
-def judge(prepared: Prepared, sandbox: Judge, min_pass_share: float = 0.5) -> Judged:
+def judge(
+    prepared: Prepared, sandbox: Judge, min_pass_share: float = 0.5, embedding: str = ""
+) -> Judged:
     """Return the rows of `prepared`, every candidate run on the tests until one fails.
+
+    embedding: the model that clusters texts, which nothing is run for; "" for clusters by their characters.
 
     A candidate that the sandbox could not judge, or judges now so and now so, says nothing: it is set aside. So is
     a problem whose tests refuse most of what its source claims to be right.
@@ -86,7 +90,7 @@ def judge(prepared: Prepared, sandbox: Judge, min_pass_share: float = 0.5) -> Ju
         return judged
     if problem["checker"] == NO_CHECKER:
         judged.problems.append(problem)
-        judged.solutions += _references(prepared)
+        judged.solutions += _references(prepared, embedding)
         return judged
     verdicts = _run(prepared, sandbox)
     for candidate, verdict in zip(prepared.candidates, verdicts, strict=True):
@@ -103,13 +107,15 @@ def judge(prepared: Prepared, sandbox: Judge, min_pass_share: float = 0.5) -> Ju
     return judged
 
 
-def _references(prepared: Prepared) -> list[Row]:
+def _references(prepared: Prepared, embedding: str) -> list[Row]:
     """Return the rows of texts, which nothing is run for; the reward is the share of people who gave one."""
     assert prepared.problem is not None
     texts = prepared.candidates
-    clusters = cluster_texts(
-        [row["code"] for row in texts], prepared.problem["prompt"], [row["label"] for row in texts]
-    )
+    codes, labels = [row["code"] for row in texts], [row["label"] for row in texts]
+    if embedding:
+        clusters = cluster_embeddings(codes, labels, model=embedding)
+    else:
+        clusters = cluster_texts(codes, prepared.problem["prompt"], labels)
     total = sum(row["copies"] for row in texts)
     return [
         {

@@ -13,7 +13,14 @@ from typing import Any
 import pytest
 
 from raymode.cluster import connect
-from raymode.config import Config, EmbeddedConfig, RayConfig, SetsConfig, to_yaml
+from raymode.config import (
+    Config,
+    EmbeddedConfig,
+    RayConfig,
+    ReferencesConfig,
+    SetsConfig,
+    to_yaml,
+)
 from raymode.errors import ConfigError, DataError
 from raymode.sets.parts import MEASURED, TABLES
 from raymode.sources import Partition
@@ -277,3 +284,43 @@ def test_texts_take_the_same_road(tmp_path: Path) -> None:
     assert {row["split"] for row in problems.values()} == {"heldout"}
     with pytest.raises(DataError, match=r"have no tests to verify completions with"):
         judge_completions([], problems, wanted, store)
+
+
+def test_references_are_clustered_by_a_model_if_one_is_named(tmp_path: Path) -> None:
+    """The model counts words, so that the same words in another order are one cluster."""
+    pytest.importorskip("sentence_transformers", reason="pip install raymode[embeddings]")
+    import json
+
+    import numpy as np
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    texts = ["an old red house", "a house red and old", "blue birds sing", "sing , blue birds"]
+    words = sorted({word for text in texts for word in text.split()})
+    tokenizer = Tokenizer(models.WordLevel(dict(zip(words, range(len(words)), strict=True))))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    weights = np.eye(len(words), dtype=np.float32)
+    model = SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_weights=weights)])
+    model.save(str(tmp_path / "model"))
+    rows = [{"prompt": f"Say {n}.", "references": texts} for n in range(4)]
+    (tmp_path / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    wanted = Config(
+        run_dir=str(tmp_path / "run"), source="references", path=str(tmp_path / "texts.jsonl"),
+        references=ReferencesConfig(embedding=str(tmp_path / "model")), sets=SetsConfig(actors=1),
+    )  # fmt: skip
+    assert build(wanted)["accepted"] == 16
+    clusters: dict[str, set[str]] = {}
+    for row in Store(wanted.sets_path).rows("solutions"):
+        clusters.setdefault(row["cluster_id"], set()).add(row["code"])
+    assert sorted(map(sorted, clusters.values())) == sorted([sorted(texts[:2]), sorted(texts[2:])])
+
+
+def test_a_model_that_is_missing_is_named_before_anything_starts(tmp_path: Path) -> None:
+    (tmp_path / "texts.jsonl").write_text('{"prompt": "Say.", "references": ["a", "b"]}\n')
+    wanted = Config(
+        run_dir=str(tmp_path / "run"), source="references", path=str(tmp_path / "texts.jsonl"),
+        references=ReferencesConfig(embedding=str(tmp_path / "nowhere")),
+    )  # fmt: skip
+    with pytest.raises(ConfigError, match=r"nowhere|pip install raymode\[embeddings\]"):
+        build(wanted)
