@@ -2,8 +2,8 @@
 
     python tests/bench/sets_bench.py [speed] [growth] [memory]
 
-Programs are made to take about 20 ms of CPU each. Every figure of time is a difference between two sizes of the
-same work, so that starting Ray and its actors (seconds, once) does not count; wall time on an idle machine.
+Programs are made to take about 20 ms of CPU each. Speeds are wall time on an idle machine between the first bundle
+that is done and the last; starting the actors (once per build) is told apart.
 """
 
 import argparse
@@ -25,9 +25,13 @@ from raymode.config import Config, RayConfig, SetsConfig
 from raymode.sandbox import Test
 from raymode.sets.build import build_sets
 from raymode.sets.records import prepare
+from raymode.sets.stream import Done, judge_all
 from raymode.sets.verify import judge, open_sandbox
+from raymode.store import Store
 
-ROUNDS = 3
+ROUNDS = 5
+BUNDLE = 20
+"""Problems of a part; fewer than make a full bundle, so that a part is one."""
 LOOPS = 330_000
 """Of a loop that takes about 20 ms of CPU."""
 PROGRAM = "n = int(input())\nt = 0\nfor i in range({loops}):\n    t += i\nprint(n + {number} - {number})\n"
@@ -64,7 +68,7 @@ class Source:
     loops: int = LOOPS
 
     def partitions(self) -> list[Part]:
-        step = 20
+        step = BUNDLE
         return [
             Part(start, min(start + step, self.problems), self.solutions, self.tests, self.loops)
             for start in range(0, self.problems, step)
@@ -115,31 +119,44 @@ def on_ray(source: Source, actors: int) -> float:
         return time.perf_counter() - started
 
 
-def per_program(measure: Any, small: Source, large: Source) -> float:
-    """Return milliseconds per further program."""
-    programs = (large.problems * large.solutions) - (small.problems * small.solutions)
-    return 1e3 * (measure(large) - measure(small)) / programs
+def judged(source: Source, actors: int) -> tuple[float, float]:
+    """Return the seconds until the first problem is judged on Ray, and from then on per further program."""
+    partitions = source.partitions()
+    with tempfile.TemporaryDirectory() as folder:
+        config = Config(run_dir=folder, sets=SetsConfig(actors=actors))
+        started, times = time.perf_counter(), list[float]()
+        parts = {number: frozenset[int]() for number in range(len(partitions))}
+        for message in judge_all(config, Store(config.sets_path), partitions, parts):
+            if isinstance(message, Done):
+                times.append(time.perf_counter())
+    # The first bundles of all actors come at about the same time; what is judged after them is counted.
+    first = times[actors * BUNDLE - 1]
+    return times[0] - started, (times[-1] - first) / (
+        (len(times) - actors * BUNDLE) * source.solutions
+    )
 
 
 def speed() -> None:
     """Programs per second and core, the overhead of Ray Data, and one against two actors; medians of ROUNDS rounds."""
-    on_ray(Source(20), 2)  # workers start once
-    small, large = Source(60), Source(240)  # both with all readers
+    source = Source(8 * BUNDLE)
+    programs = source.problems * source.solutions
+    judged(Source(3 * BUNDLE), 2)  # workers start once
     rows = []
     for _ in range(ROUNDS):
-        alone = per_program(bare, small, large)
-        one = per_program(lambda source: on_ray(source, 1), small, large)
-        two = per_program(lambda source: on_ray(source, 2), small, large)
-        rows.append((alone, one, two, 100 * (one / alone - 1), one / two))
+        before = bare(source) / programs
+        start, one = judged(source, 1)
+        _, two = judged(source, 2)
+        alone = (before + bare(source) / programs) / 2
+        rows.append((1e3 * alone, 1e3 * one, 1e3 * two, 100 * (one / alone - 1), one / two, start))
         print(
             "alone {:.1f}, one actor {:.1f}, two {:.1f} ms a program".format(*rows[-1]), flush=True
         )
-    alone, one, two, overhead, scaling = (
+    alone, one, two, overhead, scaling, start = (
         statistics.median(column) for column in zip(*rows, strict=True)
     )
-    rest = per_program(lambda source: bare(source, verifies=False), Source(20), Source(400))
+    rest = 1e3 * bare(Source(400), verifies=False) / (400 * source.solutions)
     print(f"bare sandbox, one process: {alone:.2f} ms a program, {1e3 / alone:.0f} programs/s")
-    print(f"one actor: {one:.2f} ms a program, overhead {overhead:+.1f} %")
+    print(f"one actor: {one:.2f} ms a program, overhead {overhead:+.1f} %; {start:.1f} s to start")
     print(f"two actors: {two:.2f} ms a program, {scaling:.2f} times one")
     print(f"checking and deduping alone: {rest:.3f} ms a program, {1e3 / rest:.0f} rows/s")
 
