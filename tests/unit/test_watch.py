@@ -7,7 +7,8 @@ from raymode.watch import DEATHS, PATIENCE, Past, Watch
 
 
 def begin(watch: Watch, program: str = "") -> Past:
-    past = watch.begin("p")
+    (past,) = watch.pasts(["p"])
+    watch.begin("p")
     if program:
         watch.run("p", program)
     return past
@@ -32,7 +33,7 @@ def test_every_quarantine_gives_new_patience() -> None:
     watch = Watch()
     for number in range(50):
         begin(watch, str(number // DEATHS))
-    assert len(watch.begin("p").quarantined) == 50 // DEATHS
+    assert len(begin(watch).quarantined) == 50 // DEATHS
     for number in range(PATIENCE - 1):
         begin(watch, f"other {number}")
     with pytest.raises(SandboxError, match=r"'p': its judge died 56 times"):
@@ -59,3 +60,13 @@ def test_a_death_after_the_last_program_has_ended_is_nobodys_fault() -> None:
         watch.run("p", "")
     with pytest.raises(SandboxError, match="no single program is to blame"):
         begin(watch)
+
+
+def test_problems_that_wait_behind_a_deadly_one_have_no_past() -> None:
+    """A judge is given several problems at a time and begins one after the other."""
+    watch = Watch()
+    assert watch.pasts(["p", "q"]) == [Past(), Past()]
+    watch.begin("p")
+    watch.done("p")
+    watch.begin("q")
+    assert watch.pasts(["p", "q", "r"]) == [Past(), Past(1), Past()]
