@@ -13,8 +13,26 @@ from typing import Any
 SOURCES = ("embedded", "code_contests", "references", "tables")
 SPLITS = ("train", "heldout", "heldout_parameters", "heldout_families")
 SELECTIONS = ("random", "best", "diverse", "quality_diversity", "cluster_first", "log_det")
-LOSSES = ("nll", "eco")
-ECO_REDUCTIONS = ("sum", "mean", "residual")
+GROUP_LOSSES = (
+    "nll",
+    "mml",
+    "beta_mml",
+    "tilted",
+    "ucpo",
+    "eco",
+    "eco_hinge",
+    "target_weighted",
+    "dco",
+)
+TOKEN_LOSSES = (
+    "cross_entropy", "label_smoothing", "focal", "entropy_bonus", "gem", "sed_sft", "tofu", "dft",
+)  # fmt: skip
+LOSSES = (*GROUP_LOSSES, *TOKEN_LOSSES)
+ECO_REDUCTIONS = ("sum", "mean", "residual", "reference")
+PACKINGS = ("shared", "padded")
+ORDERS = ("grouped", "shuffled", "mixed")
+SCHEDULES = ("cosine", "linear", "constant")
+DTYPES = ("float32", "bfloat16")
 ENGINES = ("vllm", "transformers")
 PACKAGE_NAME = re.compile(
     r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?"
@@ -128,17 +146,53 @@ class TrainConfig:
     diversity_weight: float = key(
         4.0, "weight of coverage against reward with selection=quality_diversity"
     )
-    loss: str = key("nll", f"one of {', '.join(LOSSES)}")
+    loss: str = key(
+        "nll", f"one of {', '.join(LOSSES)}; or your own, package.module:function (docs/losses.md)"
+    )
+    packing: str = key(
+        "shared",
+        "shared: a prompt is computed once for its K responses; padded: with every response",
+    )
+    tokens_per_batch: int = key(
+        0, "tokens a worker holds at a time; an update is cut accordingly, exactly; 0 = all at once"
+    )
+    order: str = key(
+        "grouped",
+        "grouped: whole groups; shuffled: every response alone; mixed: train.collision_rate",
+    )
+    collision_rate: float = key(
+        0.5, "order=mixed: share of an update's responses that come in whole groups, 0 to 1"
+    )
     steps: int = key(200, "optimiser updates")
     responses_per_step: int = key(48, "responses in one update, over all workers; a multiple of K")
     learning_rate: float = key(2e-3, "peak AdamW learning rate")
-    warmup_steps: int = key(20, "updates of linear warm-up; cosine decay to a tenth follows")
+    warmup_steps: int = key(20, "updates of linear warm-up")
+    schedule: str = key(
+        "cosine", "after warm-up: cosine to a tenth of the peak, linear to a tenth, or constant"
+    )
     weight_decay: float = key(0.01, "AdamW weight decay")
     clip_norm: float = key(1.0, "gradient norm above which gradients are scaled down; 0 = off")
     max_tokens: int = key(256, "longest prompt + response, tokens; a longer one is an error")
     seed: int = key(0, "varies selection, order, initial weights and sampling over one set table")
     workers: int = key(1, "Ray Train workers")
     gpu: bool = key(False, "one GPU per worker")
+    dtype: str = key("float32", "bfloat16: compute in it, with weights and updates in float32")
+    gradient_checkpointing: bool = key(
+        False, "compute a layer's inside again for the gradient instead of keeping it"
+    )
+    compile: bool = key(False, "compile the layers with torch.compile")
+    lora_rank: int = key(
+        0, "train low-rank adapters of this rank with peft, merged at the end; 0 = all weights"
+    )
+    lora_alpha: float = key(32.0, "LoRA: scale of the adapters is alpha / rank")
+    heldout_every: int = key(0, "updates between held-out measurements; 0 = at the end only")
+    patience: int = key(
+        0, "stop after so many held-out measurements without a better NLL; 0 = never"
+    )
+    stop_on: str = key(
+        "heldout_nll", "what train.patience looks at; lower is better (docs/losses.md)"
+    )
+    keep_every: int = key(0, "updates between models that are kept in models/; 0 = the last only")
     checkpoint_every: int = key(100, "updates between checkpoints to resume from")
     max_failures: int = key(3, "how often lost workers are replaced before the run fails")
 
@@ -153,6 +207,25 @@ class EcoConfig:
     reduction: str = key(
         "mean", f"what the variance is of: {', '.join(ECO_REDUCTIONS)} (see docs/losses.md)"
     )
+
+
+@dataclass(frozen=True, slots=True)
+class LossConfig:
+    """Settings of the losses other than ECO's; each is read by those that its text names."""
+
+    beta: float = key(0.5, "beta_mml: β, 1 = mml")
+    tilt: float = key(0.1, "tilted: t, 0 = nll")
+    uniformity: float = key(1.0, "ucpo: τ, 0 = mml, 1 = nll")
+    samples: int = key(16, "dco: N, the draws of which one shall be right")
+    smoothing: float = key(0.1, "label_smoothing: ε")
+    gamma: float = key(2.0, "focal, tofu: γ")
+    entropy_weight: float = key(0.01, "entropy_bonus: α")
+    gem_temperature: float = key(0.7, "gem: temperature of the target")
+    gem_variant: str = key("linear", "gem: linear or logsigmoid")
+    sed_weight: float = key(0.2, "sed_sft: λ")
+    sed_top: int = key(2, "sed_sft: k")
+    sed_threshold: float = key(0.95, "sed_sft: τ")
+    tofu_beta: float = key(0.8, "tofu: β")
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +300,7 @@ class Config:
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
     eco: EcoConfig = EcoConfig()
+    loss: LossConfig = LossConfig()
     sample: SampleConfig = SampleConfig()
     score: ScoreConfig = ScoreConfig()
     sweep: SweepConfig = SweepConfig()
@@ -241,7 +315,7 @@ class Config:
     def label(self) -> str:
         """The run in a few words, for progress lines."""
         train, weight = self.train, self.eco.weight
-        loss = f"eco λ={weight:g}" if train.loss == "eco" else train.loss
+        loss = f"{train.loss} λ={weight:g}" if train.loss in ("eco", "eco_hinge") else train.loss
         return f"P={train.prompts or 'all'} K={train.responses} {loss} seed {train.seed}"
 
 

@@ -4,10 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from raymode.config import (
+    DTYPES,
     ECO_REDUCTIONS,
     ENGINES,
+    GROUP_LOSSES,
     LOSSES,
+    ORDERS,
     PACKAGE_NAME,
+    PACKINGS,
+    SCHEDULES,
     SELECTIONS,
     SOURCES,
     SPLITS,
@@ -20,11 +25,17 @@ from raymode.errors import ConfigError
 
 def check(config: Config) -> None:
     """Raise ConfigError for values and combinations that cannot work, naming the key."""
-    train, sweep = config.train, config.sweep
+    train = config.train
     _one_of("source", config.source, SOURCES)
     for split in config.sample.splits:
         _one_of("sample.splits", split, SPLITS)
-    _one_of("train.loss", train.loss, LOSSES)
+    if ":" not in train.loss:  # one's own is looked for where it is used
+        _one_of("train.loss", train.loss, LOSSES)
+    _one_of("train.packing", train.packing, PACKINGS)
+    _one_of("train.order", train.order, ORDERS)
+    _one_of("train.schedule", train.schedule, SCHEDULES)
+    _one_of("train.dtype", train.dtype, DTYPES)
+    _one_of("loss.gem_variant", config.loss.gem_variant, ("linear", "logsigmoid"))
     _one_of("train.selection", train.selection, SELECTIONS)
     _one_of("eco.reduction", config.eco.reduction, ECO_REDUCTIONS)
     _one_of("sample.engine", config.sample.engine, ENGINES)
@@ -33,18 +44,8 @@ def check(config: Config) -> None:
     _at_least(config)
     _check_source(config)
     _check_values(config)
-    if config.eco.weight and train.loss != "eco":
-        raise ConfigError(
-            f"eco.weight={config.eco.weight}: has no effect with train.loss={train.loss}; set train.loss=eco"
-        )
+    _check_training(config)
     _whole_groups("train.responses", train.responses, train)
-    for responses in sweep.responses:
-        _whole_groups("sweep.responses", responses, train)
-        for budget in sweep.budgets:
-            if budget % responses:
-                raise ConfigError(
-                    f"sweep.budgets={budget}: is not a multiple of K={responses} in sweep.responses; P = B/K must be whole"
-                )
     if config.model.width % 64:
         raise ConfigError(
             f"model.width={config.model.width}: must be a multiple of 64, the size of an attention head"
@@ -63,6 +64,33 @@ def check(config: Config) -> None:
         raise ConfigError("run_dir: is empty; name a path, s3:// or gs:// URL")
 
 
+def check_sweep(config: Config) -> None:
+    """Raise ConfigError for a sweep whose cells do not come out whole; other jobs need not care."""
+    for responses in config.sweep.responses:
+        _whole_groups("sweep.responses", responses, config.train)
+        for budget in config.sweep.budgets:
+            if budget % responses:
+                raise ConfigError(
+                    f"sweep.budgets={budget}: is not a multiple of K={responses} in sweep.responses; P = B/K must be whole"
+                )
+
+
+def _check_training(config: Config) -> None:
+    """Check that settings of training do not contradict one another."""
+    train = config.train
+    if config.eco.weight and train.loss not in ("eco", "eco_hinge") and ":" not in train.loss:
+        raise ConfigError(
+            f"eco.weight={config.eco.weight}: has no effect with train.loss={train.loss}; set train.loss=eco"
+        )
+    if train.loss in GROUP_LOSSES and train.loss != "nll" and train.order == "shuffled":
+        raise ConfigError(
+            f"train.order=shuffled: train.loss={train.loss} compares the responses of a group, which then come alone;"
+            " use grouped or mixed"
+        )
+    if train.patience and not train.heldout_every:
+        raise ConfigError("train.patience: needs held-out measurements; set train.heldout_every")
+
+
 def _at_least(config: Config) -> None:
     """Check the lower bounds of numbers, all in one table."""
     bounds: dict[str, float] = {
@@ -74,6 +102,10 @@ def _at_least(config: Config) -> None:
         "model.vocabulary": 320, "model.width": 64, "model.layers": 1, "train.prompts": 0, "train.responses": 1,
         "train.minimum_responses": 0, "train.diversity_weight": 0, "train.steps": 1, "train.responses_per_step": 1, "train.max_tokens": 8,
         "train.workers": 1, "train.checkpoint_every": 1, "train.max_failures": 0, "train.warmup_steps": 0, "train.seed": 0,
+        "train.tokens_per_batch": 0, "train.collision_rate": 0, "train.lora_rank": 0, "train.lora_alpha": 0,
+        "train.heldout_every": 0, "train.patience": 0, "train.keep_every": 0,
+        "loss.beta": 1e-6, "loss.tilt": 0, "loss.uniformity": 0, "loss.samples": 1, "loss.smoothing": 0, "loss.gamma": 0,
+        "loss.entropy_weight": 0, "loss.gem_temperature": 1e-6, "loss.sed_top": 1, "loss.tofu_beta": 1e-6,
         "train.learning_rate": 0, "train.clip_norm": 0, "train.weight_decay": 0, "eco.weight": 0,
         "sample.engines": 1, "sample.problems": 0, "sample.completions": 1, "sample.temperature": 0,
         "sample.max_tokens": 1, "sample.kv_cache_gb": 1, "score.actors": 1, "score.rarefy_to": 1,
@@ -103,6 +135,8 @@ def _at_least(config: Config) -> None:
     ):
         if not 0 <= value < 1:
             raise ConfigError(f"{name}={value}: must be at least 0 and below 1")
+    if config.train.collision_rate > 1:
+        raise ConfigError(f"train.collision_rate={config.train.collision_rate}: must be at most 1")
     if config.sets.min_pass_share > 1:
         raise ConfigError(f"sets.min_pass_share={config.sets.min_pass_share}: must be at most 1")
 

@@ -24,14 +24,18 @@ STAGE_SECTIONS = {
         *("seed", "source", "path", "embedded", "read", "code_contests", "references"),
         *("sandbox", "sets"),
     ),
-    "train": ("model", "train", "eco"),
+    "train": ("model", "train", "eco", "loss"),
     "sample": ("sample",),
     "score": ("score",),
 }
 # Keys that say how work is spread or kept, not what comes out of it.
 HOW = {
     "sets": {"path", "actors", "problems_per_part", "dataset"},
-    "train": {"workers", "gpu", "checkpoint_every", "max_failures"},
+    "train": {
+        *("workers", "gpu", "checkpoint_every", "max_failures", "keep_every"),
+        # Exact whatever they say, but for rounding:
+        *("packing", "tokens_per_batch", "gradient_checkpointing", "compile"),
+    },
     "sample": {"engines", "kv_cache_gb", "gpu_per_engine"},
     "score": {"actors"},
     "sandbox": {"level", "shared", "lanes"},

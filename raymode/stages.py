@@ -25,6 +25,7 @@ from raymode.rundir import (
 )
 from raymode.seed import derive_seed
 from raymode.store import Store
+from raymode.train.prepared import BASE, training_summary
 
 HELDOUT_SPLITS = ("heldout", "heldout_parameters", "heldout_families")
 HELDOUT_RESPONSES = 6  # responses of a held-out problem whose log-probability is measured
@@ -63,19 +64,25 @@ def train(config: Config) -> dict[str, Any]:
     started = time.monotonic()
     from raymode.train.run import fit
 
+    base = prepare_training(config)
+    fit(config, store, base)
+    summary = {**training_summary(store), "wall_s": time.monotonic() - started}
+    return finish(store, "train", config, summary)
+
+
+def prepare_training(config: Config) -> str:
+    """Write the groups to train on and those to measure with, and return where the model to start from is.
+
+    Needs no Ray: what `python -m torch.distributed.run -m raymode.train.loop` trains on.
+    """
+    store = open_run(config)
     groups, heldout = _select(config)
     begin(store, "train", config)
     store.write_rows("groups.parquet", "groups", groups)
     store.write_rows("heldout_groups.parquet", "groups", heldout)
     base = prepare_base(config)
-    fit(config, store, base)
-    prompts = len({row["problem_id"] for row in groups})
-    summary = {
-        "prompts": prompts,
-        "responses": config.train.responses,
-        "wall_s": time.monotonic() - started,
-    }
-    return finish(store, "train", config, summary)
+    store.write_json(BASE, {"base": base})
+    return base
 
 
 def sample(config: Config) -> dict[str, Any]:

@@ -150,14 +150,26 @@ class Store:
 
     def upload(self, local: Path, name: str) -> None:
         """Copy a local directory to `name`; its manifest is written last, so a cut copy never looks whole."""
+        files = self.upload_files(local, name)
+        self.write_json(
+            f"{name}/manifest.json", {"files": files, "content": content_hash(local, files)}
+        )
+
+    def upload_files(self, local: Path, name: str) -> list[str]:
+        """Copy the files of a local directory to `name` and return their names; several processes may do so at once.
+
+        `close_upload` says afterwards that all is there.
+        """
         files = sorted(
             file.relative_to(local).as_posix() for file in local.rglob("*") if file.is_file()
         )
         for file in files:
             self.write_bytes(f"{name}/{file}", (local / file).read_bytes())
-        self.write_json(
-            f"{name}/manifest.json", {"files": files, "content": content_hash(local, files)}
-        )
+        return files
+
+    def close_upload(self, name: str, files: Iterable[str]) -> None:
+        """Write the manifest of a directory that several processes uploaded these files to."""
+        self.write_json(f"{name}/manifest.json", {"files": sorted(files)})
 
     def download(self, name: str, local: Path) -> Path:
         """Return a local directory with the content of `name`: itself if the store is local, else a copy in `local`."""

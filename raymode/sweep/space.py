@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from raymode.config import Config, EcoConfig
-from raymode.config_check import check
+from raymode.config_check import check, check_sweep
 from raymode.errors import ConfigError
 from raymode.rundir import run_id, trial_config
 
@@ -35,6 +35,7 @@ def cells(config: Config) -> list[SweepCell]:
         raise ConfigError(
             "sample.checkpoint: every cell samples its own model; leave it empty in a sweep"
         )
+    check_sweep(config)
     sweep = config.sweep
     found = []
     for seed in sweep.seeds:

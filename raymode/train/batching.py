@@ -1,76 +1,144 @@
-"""Which groups an update holds, how ranks share them, and the padded tensors of a batch.
+"""Which responses an update holds, and which worker computes what of it.
 
-The order of groups depends on the seed alone: update t takes the next groups of an endless row of seeded
-permutations. So a resumed run continues in mid-epoch, and the number of ranks changes only who computes what.
+The order depends on the seed alone: update t takes the next places of endless rows of seeded permutations. So a resumed
+run goes on in mid-epoch, and the number of workers changes only who computes what. Items are groups, or pieces of one:
+a piece holds some responses of a group with its prompt.
 """
 
+import functools
+import heapq
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor
 
 from raymode.seed import derive_seed
 from raymode.train.tokens import EncodedGroup
 
-IGNORE = -100
+Micro = list[list[int]]
+"""What is computed at a time: for every rank the indices of its items, which may be none."""
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """Padded sequences of some groups; shapes: B sequences (groups in order, K in a row), T tokens."""
+class Order:
+    """How the responses of an update come together.
 
-    ids_BT: Tensor
-    attention_BT: Tensor
-    labels_BT: Tensor  # the token to predict at this place's successor is shifted by the model code; IGNORE = not trained
+    rate: the share of responses that come in whole groups of K, 1 = all; the others come alone, each from another
+    problem as far as there are enough.
+    """
+
+    responses_per_step: int
     responses: int  # K
+    rate: float = 1.0
 
-    def to(self, device: torch.device) -> "Batch":
-        """Return the batch on `device`."""
-        return Batch(
-            self.ids_BT.to(device),
-            self.attention_BT.to(device),
-            self.labels_BT.to(device),
-            self.responses,
-        )
+    @property
+    def wholes(self) -> int:
+        """How many whole groups an update holds."""
+        return round(self.rate * self.responses_per_step / self.responses)
 
-
-def group_indices(step: int, groups: int, per_step: int, seed: int) -> list[int]:
-    """Return the indices of update `step` (from 0): `per_step` places of the endless row of permutations."""
-    places = range(step * per_step, (step + 1) * per_step)
-    orders = {
-        epoch: _permutation(groups, epoch, seed) for epoch in {place // groups for place in places}
-    }
-    return [orders[place // groups][place % groups] for place in places]
+    @property
+    def singles(self) -> int:
+        """How many responses of an update come alone."""
+        return self.responses_per_step - self.wholes * self.responses
 
 
-def share_of_rank(costs: Sequence[int], rank: int, world: int) -> list[int]:
-    """Return the positions of `costs` that `rank` computes: longest first to the least loaded rank."""
-    loads, shares = [0] * world, [[] for _ in range(world)]  # type: tuple[list[int], list[list[int]]]
-    for position in sorted(range(len(costs)), key=lambda place: (-costs[place], place)):
-        lightest = loads.index(min(loads))
-        loads[lightest] += costs[position]
-        shares[lightest].append(position)
-    return sorted(shares[rank])
+def update_groups(
+    groups: Sequence[EncodedGroup], step: int, order: Order, seed: int
+) -> list[EncodedGroup]:
+    """Return what update `step` (from 0) is made on: whole groups, then groups of one response."""
+    wholes = [groups[i] for i in places(step, len(groups), order.wholes, seed)]
+    if not order.singles:
+        return wholes
+    total = len(groups) * order.responses
+    singles = []
+    for place in range(step * order.singles, (step + 1) * order.singles):
+        epoch, within = divmod(place, total)
+        turn, position = divmod(within, len(groups))
+        # One order of groups for the whole epoch, so that the same group comes again only after all others.
+        index = _permutation(len(groups), derive_seed(seed, "singles", epoch))[position]
+        chosen = _permutation(order.responses, derive_seed(seed, "singles", epoch, index))[turn]
+        singles.append(groups[index].take([chosen]))
+    return wholes + singles
 
 
-def collate(groups: Sequence[EncodedGroup], pad_id: int) -> Batch:
-    """Return one right-padded batch; all groups must have the same K."""
-    rows = [(group.prompt, response) for group in groups for response in group.responses]
-    width = max(len(prompt) + len(response) for prompt, response in rows)
-    ids_BT = torch.full((len(rows), width), pad_id, dtype=torch.long)
-    attention_BT = torch.zeros((len(rows), width), dtype=torch.long)
-    labels_BT = torch.full((len(rows), width), IGNORE, dtype=torch.long)
-    for row, (prompt, response) in enumerate(rows):
-        end = len(prompt) + len(response)
-        ids_BT[row, :end] = torch.tensor(prompt + response)
-        attention_BT[row, :end] = 1
-        labels_BT[row, len(prompt) : end] = torch.tensor(response)
-    return Batch(ids_BT, attention_BT, labels_BT, len(groups[0].responses))
+def places(step: int, count: int, per_step: int, seed: int) -> list[int]:
+    """Return the indices of update `step`: `per_step` places of the endless row of permutations of `count`."""
+    found = range(step * per_step, (step + 1) * per_step)
+    return [
+        _permutation(count, derive_seed(seed, "order", place // count))[place % count]
+        for place in found
+    ]
 
 
-def _permutation(count: int, epoch: int, seed: int) -> list[int]:
+def collision_rate(groups: Sequence[EncodedGroup]) -> float:
+    """Return the share of an update's responses that have another one of their problem beside them, in [0, 1]."""
+    counts = Counter[str]()
+    for group in groups:
+        counts[group.problem_id] += len(group.responses)
+    total = counts.total()
+    return sum(count for count in counts.values() if count > 1) / total if total else 0.0
+
+
+def in_pieces(groups: Sequence[EncodedGroup], tokens: int, shared: bool) -> list[EncodedGroup]:
+    """Return `groups`, those of more than `tokens` tokens (0 = no limit) cut into pieces of as few as one response."""
+    pieces: list[EncodedGroup] = []
+    for group in groups:
+        if not tokens or group_tokens(group, shared) <= tokens:
+            pieces.append(group)
+            continue
+        chosen: list[int] = []
+        for number in range(len(group.responses)):
+            if chosen and group_tokens(group.take([*chosen, number]), shared) > tokens:
+                pieces.append(group.take(chosen))
+                chosen = []
+            chosen.append(number)
+        pieces.append(group.take(chosen))
+    return pieces
+
+
+def group_tokens(group: EncodedGroup, shared: bool) -> int:
+    """Return how many tokens a group is for the model: its prompt once if it is shared, else with every response."""
+    return group.response_tokens + len(group.prompt) * (1 if shared else len(group.responses))
+
+
+def plan(sizes: Sequence[int], world: int, tokens: int) -> list[Micro]:
+    """Return who computes which of the items at which time, so that every rank has about the same to do each time.
+
+    sizes: tokens of each item; tokens: the most one rank may hold at a time, 0 = everything at once. An item that is
+    larger stands alone. Largest first into the bin with the least (Graham 1969), bins of about equal size side by side.
+    """
+    bins = world if not tokens else max(1, -(-sum(sizes) // tokens))
+    while True:
+        bins += -bins % world
+        filled = _fill(sizes, bins, tokens)
+        if filled is not None:
+            break
+        bins += 1
+    filled.sort(key=lambda items: (-sum(sizes[i] for i in items), items))
+    return [[sorted(items) for items in filled[at : at + world]] for at in range(0, bins, world)]
+
+
+def imbalance(steps: Sequence[Micro], sizes: Sequence[int]) -> float:
+    """Return by what factor an update takes longer than if all ranks had the same to do each time; 1 = it does not."""
+    loads = [[sum(sizes[i] for i in items) for items in micro] for micro in steps]
+    total = sum(map(sum, loads))
+    return sum(max(load) * len(load) for load in loads) / total if total else 1.0
+
+
+def _fill(sizes: Sequence[int], bins: int, tokens: int) -> list[list[int]] | None:
+    heap = [(0, number) for number in range(bins)]
+    filled: list[list[int]] = [[] for _ in range(bins)]
+    for item in sorted(range(len(sizes)), key=lambda place: (-sizes[place], place)):
+        load, number = heap[0]
+        if tokens and load and load + sizes[item] > tokens:
+            return None  # not even the emptiest has room
+        filled[number].append(item)
+        heapq.heapreplace(heap, (load + sizes[item], number))
+    return filled
+
+
+@functools.lru_cache(maxsize=256)
+def _permutation(count: int, seed: int) -> Sequence[int]:
     order = list(range(count))
-    random.Random(derive_seed(seed, "order", epoch)).shuffle(order)
+    random.Random(seed).shuffle(order)
     return order

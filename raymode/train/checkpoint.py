@@ -1,79 +1,134 @@
-"""Checkpoints to resume from, and the finished model as a `save_pretrained` directory.
+"""Checkpoints to resume from, and finished models as `save_pretrained` directories.
 
-A checkpoint is a directory `checkpoints/step-000100` in the run directory, whole once its manifest stands; the newest
-whole one is resumed from, with any number of ranks, and older ones are deleted. The finished model is `checkpoint`,
-which transformers and vLLM open unchanged.
+A checkpoint is a directory `checkpoints/step-000100` in the run directory, written by torch.distributed.checkpoint: every
+rank its own shards, in the background while training goes on. It is whole once its manifest stands. The newest whole
+one is resumed from, with any number of ranks; older ones are deleted. The finished model is `checkpoint`, which
+transformers and vLLM open unchanged.
 """
 
+import itertools
 import tempfile
+import warnings
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
+import torch.distributed as dist
+from torch.distributed.checkpoint.filesystem import FileSystemWriter
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_model_state_dict,
+    get_state_dict,
+    set_state_dict,
+)
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import save
+from torch.utils._pytree import tree_map_only
 
+from raymode.config import Config
 from raymode.store import Store
+from raymode.train.lora import merged
+from raymode.train.model import ResponseModel
+from raymode.train.ranks import rank_and_world
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedTokenizerBase
 
+# It tells so at every checkpoint of a run on one process.
+warnings.filterwarnings("ignore", message="torch.distributed is disabled")
 DIRECTORY = "checkpoints"
 FINAL = "checkpoint"
-_FULL = StateDictOptions(full_state_dict=True, cpu_offload=True)
+KEPT = "models"
+_PREFIX = "causal_lm."
 
 
-def save_progress(
-    store: Store, step: int, model: "PreTrainedModel", optimizer: torch.optim.Optimizer, rank: int
-) -> None:
-    """Save model and optimizer after update `step` (all ranks call; rank 0 writes), then drop older checkpoints."""
-    model_state, optimizer_state = get_state_dict(model, optimizer, options=_FULL)
-    if rank != 0:
-        return
-    name = f"step-{step:06d}"
-    with tempfile.TemporaryDirectory() as directory:
-        torch.save(
-            {"model": model_state, "optimizer": optimizer_state, "step": step},
-            Path(directory) / "state.pt",
+class Checkpoints:
+    """Saves training in the background, one checkpoint at a time; every rank makes the same calls."""
+
+    def __init__(
+        self, store: Store, model: ResponseModel, optimizer: torch.optim.Optimizer
+    ) -> None:
+        self._store = store
+        self._model = model
+        self._optimizer = optimizer
+        self._rank, self._world = rank_and_world()
+        # A group of its own: the collectives of the background must not mix with those of training.
+        self._group = dist.new_group(backend="gloo") if self._world > 1 else None
+        self._pool = ThreadPoolExecutor(1)
+        self._writing: Future[None] | None = None
+
+    def load(self) -> int:
+        """Load the newest whole checkpoint; return how many updates it has seen (0 = none)."""
+        names = self._store.names(DIRECTORY)
+        whole = [name for name in names if self._store.exists(f"{DIRECTORY}/{name}/manifest.json")]
+        if not whole:
+            return 0
+        state = self._state()
+        with tempfile.TemporaryDirectory() as directory:
+            local = self._store.download(f"{DIRECTORY}/{whole[-1]}", Path(directory))
+            load(state, checkpoint_id=local, process_group=self._group, no_dist=self._world == 1)
+        set_state_dict(
+            self._model,
+            self._optimizer,
+            model_state_dict=state["model"],
+            optim_state_dict=state["optimizer"],
         )
-        store.upload(Path(directory), f"{DIRECTORY}/{name}")
-    for other in store.names(DIRECTORY):
-        if (
-            other != name
-        ):  # one that a killed run left half-written under this name has just been made whole
-            store.delete(f"{DIRECTORY}/{other}")
+        return int(whole[-1].removeprefix("step-"))
+
+    def save(self, step: int) -> None:
+        """Begin to save the state after update `step`, as it is now. Raises what went wrong with the one before."""
+        self.wait()
+        state = tree_map_only(torch.Tensor, _copy, self._state())
+        self._writing = self._pool.submit(self._write, step, state)
+
+    def wait(self) -> None:
+        """Wait until what was begun is whole. Raises what went wrong with it."""
+        if self._writing is not None:
+            writing, self._writing = self._writing, None
+            writing.result()
+
+    def _state(self) -> dict[str, Any]:
+        model, optimizer = get_state_dict(self._model, self._optimizer)
+        return {"model": model, "optimizer": optimizer}
+
+    def _write(self, step: int, state: dict[str, Any]) -> None:
+        name = f"step-{step:06d}"
+        with tempfile.TemporaryDirectory() as directory:
+            writer = FileSystemWriter(directory, sync_files=False)
+            save(state, storage_writer=writer, process_group=self._group, no_dist=self._world == 1)
+            files = [self._store.upload_files(Path(directory), f"{DIRECTORY}/{name}")]
+        if self._group is not None:
+            files *= self._world
+            dist.all_gather_object(files, files[0], group=self._group)
+        if self._rank == 0:
+            self._store.close_upload(f"{DIRECTORY}/{name}", itertools.chain.from_iterable(files))
+            for other in self._store.names(DIRECTORY):
+                if other != name:
+                    self._store.delete(f"{DIRECTORY}/{other}")
 
 
-def load_progress(store: Store, model: "PreTrainedModel", optimizer: torch.optim.Optimizer) -> int:
-    """Load the newest whole checkpoint into `model` and `optimizer`; return how many updates it has seen (0 = none)."""
-    whole = [
-        name for name in store.names(DIRECTORY) if store.exists(f"{DIRECTORY}/{name}/manifest.json")
-    ]
-    if not whole:
-        return 0
-    with tempfile.TemporaryDirectory() as directory:
-        local = store.download(f"{DIRECTORY}/{whole[-1]}", Path(directory))
-        state: dict[str, Any] = torch.load(local / "state.pt", weights_only=True)
-    set_state_dict(
-        model,
-        optimizer,
-        model_state_dict=state["model"],
-        optim_state_dict=state["optimizer"],
-        options=_FULL,
-    )
-    return int(state["step"])
-
-
-def save_final(
-    store: Store, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", rank: int
+def save_model(
+    store: Store,
+    model: ResponseModel,
+    tokenizer: "PreTrainedTokenizerBase",
+    name: str,
+    config: Config,
 ) -> None:
-    """Write the finished model and its tokenizer as `checkpoint` (all ranks call; rank 0 writes)."""
-    from torch.distributed.checkpoint.state_dict import get_model_state_dict
-
-    state = get_model_state_dict(model, options=_FULL)
-    if rank != 0:
+    """Write model and tokenizer as the `save_pretrained` directory `name` (all ranks call; rank 0 writes)."""
+    options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+    state = get_model_state_dict(model, options=options)
+    if rank_and_world()[0] != 0:
         return
+    weights: dict[str, Any] = {key.removeprefix(_PREFIX): value for key, value in state.items()}
+    if config.train.lora_rank:
+        weights = merged(weights, config.train.lora_rank, config.train.lora_alpha)
     with tempfile.TemporaryDirectory() as directory:
-        model.save_pretrained(directory, state_dict=state)
+        model.causal_lm.save_pretrained(directory, state_dict=weights)
         tokenizer.save_pretrained(directory)
-        store.delete(FINAL)
-        store.upload(Path(directory), FINAL)
+        store.delete(name)
+        store.upload(Path(directory), name)
+
+
+def _copy(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.detach().to("cpu", copy=True)

@@ -6,96 +6,193 @@ its metrics equal those of a run that was never stopped.
 """
 
 import json
-import tempfile
+import os
+import sys
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.distributed as dist
 
-from raymode.config import Config
-from raymode.errors import DataError, TrainingError, brief
+from raymode.config import Config, TrainConfig
+from raymode.config_load import load
+from raymode.errors import ConfigError, DataError, RaymodeError, TrainingError
+from raymode.rundir import finish, finished, open_run
 from raymode.seed import derive_seed
 from raymode.store import Store
-from raymode.template import end_id
-from raymode.train.batching import group_indices
-from raymode.train.checkpoint import load_progress, save_final, save_progress
-from raymode.train.heldout import heldout_rows, load_heldout
-from raymode.train.step import learning_rate, rank_and_world, update
+from raymode.train.batching import Order, update_groups
+from raymode.train.build import load_base, make_model, pad_id
+from raymode.train.checkpoint import FINAL, KEPT, Checkpoints, save_model
+from raymode.train.heldout import heldout_metrics, heldout_rows, likelihoods, load_heldout
+from raymode.train.lines import Lines
+from raymode.train.objective import Objective, Reference, make_objective
+from raymode.train.prepared import BASE, training_summary
+from raymode.train.ranks import rank_and_world
+from raymode.train.step import learning_rate, update
 from raymode.train.tokens import EncodedGroup, encode, groups_of
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedTokenizerBase
 
 METRICS = "metrics.jsonl"
+Row = dict[str, float]
 
 
-def train(
-    config: Config, store: Store, base: str, progress: Callable[[int, dict[str, float]], None]
-) -> None:
+def train(config: Config, store: Store, base: str, progress: Callable[[int, Row], None]) -> None:
     """Fine-tune the model in `base` on the run directory's groups; every rank calls this.
 
     `progress(step, metrics)` is called after every update on rank 0. Raises DataError before the first update for
     data that cannot be trained on, TrainingError when the loss stops being finite.
     """
-    rank, _ = rank_and_world()
-    device = (
-        torch.device("cuda", torch.cuda.current_device())
-        if config.train.gpu
-        else torch.device("cpu")
-    )
-    tokenizer, model = load_base(base)
-    groups = load_groups(store, tokenizer, config)
-    heldout = load_heldout(store, tokenizer, config)
-    model = place(model, device)
-    optimizer = torch.optim.AdamW(
-        model.parameters(),
-        lr=config.train.learning_rate,
-        weight_decay=config.train.weight_decay,
-        betas=(0.9, 0.95),
-    )
-    done = load_progress(store, model, optimizer)
-    history = _read_metrics(store, done)
-    pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else end_id(tokenizer)
-    model.train()
-    for step in range(done, config.train.steps):
-        metrics = _one_step(model, optimizer, groups, config, step, pad_id, device, store)
-        history.append({"step": step + 1, **metrics})
-        if rank == 0:
-            progress(step + 1, metrics)
-        if (step + 1) % config.train.checkpoint_every == 0 and step + 1 < config.train.steps:
-            # Metrics first: a resumed run cuts what its checkpoint has not seen, but cannot invent a gap.
-            _write_metrics(store, history, rank)
-            save_progress(store, step + 1, model, optimizer, rank)
-    _write_metrics(store, history, rank)
-    rows = heldout_rows(model, heldout, config, pad_id, device)
-    if rank == 0:
-        store.write_rows("heldout.parquet", "heldout", rows)
-    save_final(store, model, tokenizer, rank)
+    run = Run(config, store, base)
+    while run.done < config.train.steps and not run.is_stopped:
+        metrics = run.step()
+        if run.rank == 0:
+            progress(run.done, metrics)
+    run.finish()
 
 
-def load_base(base: str) -> "tuple[PreTrainedTokenizerBase, PreTrainedModel]":
-    """Return tokenizer and model, weights in float32, of a local directory, a stored checkpoint or a hub id."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils import logging
+class Run:
+    """A training run: what it is made of, and how far it is."""
 
-    logging.disable_progress_bar()
-    with tempfile.TemporaryDirectory() as directory:
-        place = (
-            base
-            if Path(base).is_dir() or "://" not in base
-            else Store(base).download("", Path(directory))
+    def __init__(self, config: Config, store: Store, base: str) -> None:
+        settings = config.train
+        self.config, self.store = config, store
+        self.rank, _ = rank_and_world()
+        device = (
+            torch.device("cuda", torch.cuda.current_device())
+            if settings.gpu
+            else torch.device("cpu")
         )
+        objective = make_objective(config)
+        self.tokenizer, causal_lm = load_base(base)
+        self.groups = load_groups(store, self.tokenizer, config)
+        self.heldout = load_heldout(store, self.tokenizer, config)
+        self.model = make_model(causal_lm, config, pad_id(self.tokenizer), objective.token, device)
+        self.objective: Objective = objective
+        self.reference = self._reference() if "reference" in objective.needs else None
+        self.optimizer = torch.optim.AdamW(
+            [parameter for parameter in self.model.parameters() if parameter.requires_grad],
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            betas=(0.9, 0.95),
+            fused=True,
+        )
+        self.checkpoints = Checkpoints(store, self.model, self.optimizer)
+        self.done = self.checkpoints.load()
+        self.history = _read_metrics(store, self.done)
+        self.model.train()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether `train.patience` held-out measurements went by since the best one."""
+        measured = self._measured
+        since_best = len(measured) - 1 - measured.index(min(measured)) if measured else 0
+        return 0 < self.config.train.patience <= since_best
+
+    def step(self) -> Row:
+        """Make the next update, with what is due after it; return its metrics."""
+        settings = self.config.train
+        metrics = self._update()
+        self.done += 1
+        if settings.heldout_every and self.done % settings.heldout_every == 0:
+            metrics |= self._measure()
+        self.history.append({"step": self.done, **metrics})
+        if settings.patience and self._is_best():
+            self._leave()
+        if settings.keep_every and self.done % settings.keep_every == 0:
+            name = f"{KEPT}/step-{self.done:06d}"
+            save_model(self.store, self.model, self.tokenizer, name, self.config)
+        if self.done % settings.checkpoint_every == 0 and self.done < settings.steps:
+            # Metrics first: a resumed run cuts what its checkpoint has not seen, but cannot invent a gap.
+            self._write_metrics()
+            self.checkpoints.save(self.done)
+        return metrics
+
+    def finish(self) -> None:
+        """Write what a finished run leaves behind."""
+        self.checkpoints.wait()
+        self._write_metrics()
+        if not self.config.train.patience or not self._measured:
+            self._leave()
+
+    def _update(self) -> Row:
+        """Make update `done` and return its metrics; a diverged update leaves its problem ids in `diverged.json`."""
+        settings = self.config.train
+        rate = learning_rate(self.done, settings)
+        for parameters in self.optimizer.param_groups:
+            parameters["lr"] = rate
+        seed = derive_seed(self.config.seed, "train", settings.seed)
+        batch = update_groups(self.groups, self.done, order_of(settings), seed)
+        started = time.perf_counter()
         try:
-            tokenizer = AutoTokenizer.from_pretrained(place)
-            model = AutoModelForCausalLM.from_pretrained(place, dtype=torch.float32)
-        except (OSError, ValueError) as error:
-            raise DataError(
-                f"model.name={base}: cannot be loaded as a causal language model ({brief(error)})"
+            metrics = update(
+                self.model, self.optimizer, batch, self.objective, self.config, self.reference
+            )
+        except TrainingError as error:
+            problems = [group.problem_id for group in batch]
+            self.store.write_json("diverged.json", {"step": self.done + 1, "problems": problems})
+            raise TrainingError(
+                f"update {self.done + 1}: {error}; see {self.store.url}/diverged.json; try a lower train.learning_rate"
             ) from error
-    end_id(tokenizer)
-    return tokenizer, model
+        seconds = time.perf_counter() - started
+        return {
+            **metrics,
+            "learning_rate": rate,
+            "eco_weight": self.config.eco.weight,
+            "step_s": seconds,
+        }
+
+    def _measure(self) -> Row:
+        if not self.heldout:
+            raise DataError(
+                f"{self.store.url}: train.heldout_every measures held-out responses, but the sets have none; build them"
+                " with some problems held out, or set it to 0"
+            )
+        metrics = heldout_metrics(self.heldout, likelihoods(self.model, self.heldout, self.config))
+        wanted = self.config.train.stop_on
+        if wanted not in metrics:
+            raise ConfigError(f"train.stop_on={wanted}: must be one of {', '.join(metrics)}")
+        return metrics
+
+    @property
+    def _measured(self) -> list[float]:
+        """What was measured so far of what decides which model is best."""
+        name = self.config.train.stop_on
+        return [row[name] for row in self.history if name in row]
+
+    def _is_best(self) -> bool:
+        """Whether the last update was measured, and is the best so far."""
+        measured = self._measured
+        return self.config.train.stop_on in self.history[-1] and measured[-1] == min(measured)
+
+    def _leave(self) -> None:
+        """Write the model as it is now, and what it finds of held-out responses, as the outcome of the run."""
+        rows = heldout_rows(self.heldout, likelihoods(self.model, self.heldout, self.config))
+        if self.rank == 0:
+            self.store.write_rows("heldout.parquet", "heldout", rows)
+        save_model(self.store, self.model, self.tokenizer, FINAL, self.config)
+
+    def _reference(self) -> Reference:
+        """Return the log-probabilities of all training responses under the model as it is now, before any update."""
+        logps = likelihoods(self.model, self.groups, self.config)
+        return {
+            (group.problem_id, rank): logp
+            for group, values in zip(self.groups, logps, strict=True)
+            for rank, logp in zip(group.ranks, values, strict=True)
+        }
+
+    def _write_metrics(self) -> None:
+        if self.rank == 0:
+            lines = "".join(json.dumps(row) + "\n" for row in self.history)
+            self.store.write_bytes(METRICS, lines.encode())
+
+
+def order_of(settings: TrainConfig) -> Order:
+    """Return how the responses of an update come together."""
+    rate = {"grouped": 1.0, "shuffled": 0.0, "mixed": settings.collision_rate}[settings.order]
+    return Order(settings.responses_per_step, settings.responses, rate)
 
 
 def load_groups(
@@ -113,54 +210,6 @@ def load_groups(
     return groups
 
 
-def place(model: "PreTrainedModel", device: torch.device) -> "PreTrainedModel":
-    """Return the model on `device`, sharded over the ranks with FSDP2 when there are several."""
-    model = model.to(device)
-    _, world = rank_and_world()
-    if world > 1:
-        from torch.distributed.device_mesh import init_device_mesh
-        from torch.distributed.fsdp import fully_shard
-
-        mesh = init_device_mesh(device.type, (world,))
-        for layer in model.model.layers:
-            fully_shard(layer, mesh=mesh)
-        fully_shard(model, mesh=mesh)
-    return model
-
-
-def _one_step(
-    model: "PreTrainedModel",
-    optimizer: torch.optim.Optimizer,
-    groups: list[EncodedGroup],
-    config: Config,
-    step: int,
-    pad_id: int,
-    device: torch.device,
-    store: Store,
-) -> dict[str, float]:
-    """Make update `step` and return its metrics; a diverged update leaves its problem ids in `diverged.json`."""
-    train = config.train
-    schedule = {"peak": train.learning_rate, "warmup": train.warmup_steps, "total": train.steps}
-    rate = learning_rate(step, schedule)
-    for parameters in optimizer.param_groups:
-        parameters["lr"] = rate
-    seed = derive_seed(config.seed, "train", train.seed)
-    chosen = group_indices(step, len(groups), train.responses_per_step // train.responses, seed)
-    batch = [groups[index] for index in chosen]
-    started = time.perf_counter()
-    try:
-        metrics = update(model, optimizer, batch, config, pad_id, device)
-    except TrainingError as error:
-        store.write_json(
-            "diverged.json", {"step": step + 1, "problems": [group.problem_id for group in batch]}
-        )
-        raise TrainingError(
-            f"update {step + 1}: {error}; see {store.url}/diverged.json; try a lower train.learning_rate"
-        ) from error
-    seconds = time.perf_counter() - started
-    return {**metrics, "learning_rate": rate, "eco_weight": config.eco.weight, "step_s": seconds}
-
-
 def _read_metrics(store: Store, done: int) -> list[dict[str, Any]]:
     """Return the metrics of the first `done` updates, as the checkpoint's run wrote them."""
     if done == 0 or not store.exists(METRICS):
@@ -169,6 +218,33 @@ def _read_metrics(store: Store, done: int) -> list[dict[str, Any]]:
     return [row for row in rows if row["step"] <= done]
 
 
-def _write_metrics(store: Store, history: list[dict[str, Any]], rank: int) -> None:
-    if rank == 0:
-        store.write_bytes(METRICS, "".join(json.dumps(row) + "\n" for row in history).encode())
+def main(arguments: Sequence[str]) -> None:
+    """Train a run directory that `jobs/prepare.py` made ready, on the ranks that torchrun started, without Ray."""
+    config = load(arguments)
+    store = open_run(config)
+    if finished(store, "train", config) is not None:
+        print(f"{store.url}: is trained already")
+        return
+    if not store.exists(BASE):
+        raise DataError(
+            f"{store.url}: is not prepared; run jobs/prepare.py with the same keys first"
+        )
+    if "WORLD_SIZE" in os.environ:
+        if config.train.gpu:
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        dist.init_process_group("nccl" if config.train.gpu else "gloo")
+    started = time.monotonic()
+    train(config, store, store.read_json(BASE)["base"], Lines(config))
+    if rank_and_world()[0] == 0:
+        summary = {**training_summary(store), "wall_s": time.monotonic() - started}
+        finish(store, "train", config, summary)
+    if dist.is_initialized():
+        dist.barrier()
+        dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except RaymodeError as error:
+        sys.exit(f"error: {error}")

@@ -12,9 +12,8 @@ from raymode.cluster import require
 from raymode.config import Config
 from raymode.errors import RaymodeError, TrainingError
 from raymode.store import Store
+from raymode.train.lines import Lines
 from raymode.train.loop import train
-
-PROGRESS_S = 5.0
 
 
 def fit(config: Config, store: Store, base: str) -> None:
@@ -63,35 +62,11 @@ def _worker(arguments: dict[str, Any]) -> tuple[str, str] | None:
     if not config.train.gpu:
         # The worker's one CPU; it also makes sums independent of the machine's cores.
         torch.set_num_threads(1)
-    progress = _Lines(config)
     try:
-        train(config, Store(arguments["store"]), arguments["base"], progress)
+        train(config, Store(arguments["store"]), arguments["base"], Lines(config))
     except RaymodeError as error:
         return type(error).__name__, str(error)
     return None
-
-
-class _Lines:
-    """Prints a progress line every few seconds."""
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
-        self.shown = 0.0
-        self.seconds: list[float] = []
-
-    def __call__(self, step: int, metrics: dict[str, float]) -> None:
-        self.seconds.append(metrics["step_s"])
-        now, steps = time.monotonic(), self.config.train.steps
-        if now - self.shown < PROGRESS_S and step != steps:
-            return
-        self.shown = now
-        left = (steps - step) * sum(self.seconds) / len(self.seconds)
-        print(
-            f"train {self.config.label}: update {step}/{steps},"
-            f" nll/token {metrics['nll_per_token']:.3f},"
-            f" {metrics['tokens'] / metrics['step_s']:.0f} response tokens/s, {left:.0f} s left",
-            flush=True,
-        )
 
 
 def _cause(error: TrainingFailedError) -> str:

@@ -1,95 +1,148 @@
-"""One optimiser update on whole groups, and the numbers it logs."""
+"""One optimiser update on whole groups, exact whatever the micro-batches and ranks.
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+An update is cut into micro-batches under a token budget, planned alike on every rank. If all groups are whole, each
+micro-batch gives its part of the loss and of the gradient. A group of more tokens than the budget comes in pieces, and
+its loss is no sum over pieces: then a first pass gets all log-probabilities without a gradient, every rank forms the
+weights w = -d loss / d logp, and a second pass backpropagates -sum_i w_i logp_i. Both give the gradient of the whole.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
+from torch import Tensor
 
-from raymode.config import Config
+from raymode.config import Config, TrainConfig
 from raymode.errors import TrainingError
-from raymode.losses import LOSSES, variance_term
-from raymode.train.batching import collate, share_of_rank
-from raymode.train.logprob import response_logp
+from raymode.train.batching import Micro, group_tokens, in_pieces, plan
+from raymode.train.metrics import update_metrics
+from raymode.train.model import ResponseModel
+from raymode.train.objective import Objective, Reference, response_weights, scores_of
+from raymode.train.ranks import rank_and_world
 from raymode.train.tokens import EncodedGroup
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+Back = Callable[[Sequence[EncodedGroup], Tensor, Tensor], None]
 
 
-def rank_and_world() -> tuple[int, int]:
-    """Return this process's rank and the number of ranks; (0, 1) without torch.distributed."""
-    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What one update computes: its groups, the pieces they come in, and who computes which of these when."""
+
+    groups: Sequence[EncodedGroup]
+    pieces: Sequence[EncodedGroup]
+    sizes: Sequence[int]  # of the pieces, in tokens
+    steps: Sequence[Micro]
+
+    @property
+    def is_split(self) -> bool:
+        """Whether a group comes in several pieces, so that no micro-batch knows its loss."""
+        return len(self.pieces) > len(self.groups)
+
+    @property
+    def response_tokens(self) -> int:
+        return sum(group.response_tokens for group in self.groups)
+
+
+def plan_update(groups: Sequence[EncodedGroup], tokens: int, packing: str) -> Update:
+    """Return who computes what of an update on `groups`, the same on every rank; tokens: at a time, 0 = all at once."""
+    shared = packing == "shared"
+    pieces = in_pieces(groups, tokens, shared)
+    sizes = [group_tokens(piece, shared) for piece in pieces]
+    return Update(groups, pieces, sizes, plan(sizes, rank_and_world()[1], tokens))
 
 
 def update(
-    model: "PreTrainedModel",
+    model: ResponseModel,
     optimizer: torch.optim.Optimizer,
     groups: Sequence[EncodedGroup],
+    objective: Objective,
     config: Config,
-    pad_id: int,
-    device: torch.device,
+    reference: Reference | None = None,
 ) -> dict[str, float]:
     """Make one update on the global batch `groups`; return its metrics, the same on every rank.
 
-    The loss is the mean over all groups of the batch, in nats per response, divided by the batch's mean response
-    length: a constant of the batch that keeps gradient norms comparable across lengths and changes no λ.
-    Raises TrainingError, naming the problems, when the loss is not finite.
+    The loss is the sum over all groups of K times a group's loss, over the number of response tokens: nats per token.
+    That is a constant of the batch, which keeps gradient norms comparable across lengths and changes no λ.
+    Raises TrainingError, naming the problems, when a log-probability or the loss is not finite.
     """
-    rank, world = rank_and_world()
-    responses = sum(len(group.responses) for group in groups)
-    tokens = sum(group.response_tokens for group in groups)
-    mine = share_of_rank(
-        [group.response_tokens + len(group.prompt) for group in groups], rank, world
-    )
-    batch = collate([groups[place] for place in mine], pad_id).to(device)
+    todo = plan_update(groups, config.train.tokens_per_batch, config.train.packing)
+    # FSDP averages gradients over ranks: times their number makes that the sum, divided once by global counts.
+    scale = rank_and_world()[1] / todo.response_tokens
+    if todo.is_split:
+        with torch.no_grad():
+            values_R, _ = run_pass(model, todo)
+        weights_R = response_weights(objective, groups, values_R, reference)
 
-    logp_PK, tokens_PK = response_logp(model, batch)
-    loss_P = LOSSES[config.train.loss](logp_PK, tokens_PK, config.eco.weight, config.eco.reduction)
-    # FSDP averages gradients over ranks: times `world` makes that the sum, divided once by global counts.
-    scale = world * responses / tokens / len(groups)
-    torch.autograd.backward(loss_P.sum() * scale)
+        def back(mine: Sequence[EncodedGroup], at: Tensor, values: Tensor) -> None:
+            weighted = (weights_R[at].to(values) * values).sum()
+            torch.autograd.backward(-weighted * scale)
+    else:
 
-    sums = torch.stack(
-        [
-            loss_P.detach().sum().double(),
-            -logp_PK.detach().sum().double(),
-            variance_term(logp_PK.detach(), tokens_PK, "sum").sum().double(),
-            variance_term(logp_PK.detach(), tokens_PK, config.eco.reduction).sum().double(),
-        ]
-    )
-    if world > 1:
-        dist.all_reduce(sums)
-    loss, nll, variance, eco_term = sums.tolist()
-    if not torch.isfinite(sums).all():
-        raise TrainingError(
-            f"loss is not finite on problems {', '.join(sorted({g.problem_id for g in groups}))}"
-        )
-    metrics = {
-        "loss": loss / len(groups),  # nats per response
-        "nll": nll / responses,  # nats per response
-        "nll_per_token": nll / tokens,
-        "within_prompt_variance": variance
-        / len(groups),  # Var_i(log P(y_i|x)), nats²: V_{y|x} of the loss
-        "eco_term": eco_term / len(groups),
-        "tokens": float(tokens),
-        "grad_norm": _clip(model, config.train.clip_norm),
-    }
+        def back(mine: Sequence[EncodedGroup], at: Tensor, values: Tensor) -> None:
+            total = (
+                objective.total(scores_of(mine, values, reference)) if mine else values.sum() * 0
+            )
+            torch.autograd.backward(total * scale)
+
+    values_R, logp_R = run_pass(model, todo, back)
+    metrics = update_metrics(todo, values_R, logp_R, objective, config, reference)
+    metrics["grad_norm"] = _clip(model, config.train.clip_norm)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     return metrics
 
 
-def learning_rate(step: int, config: Mapping[str, float]) -> float:
-    """Return the learning rate of update `step` (from 0): linear warm-up, then cosine to a tenth of the peak."""
-    peak, warmup, total = config["peak"], config["warmup"], config["total"]
+def run_pass(model: ResponseModel, todo: Update, back: Back | None = None) -> tuple[Tensor, Tensor]:
+    """Compute every piece on its rank, and call `back` for each micro-batch with its pieces, places and values.
+
+    Returns the values and the log-probabilities of all responses of the update, detached, in float64, on every rank.
+    """
+    rank, world = rank_and_world()
+    counts = [len(piece.responses) for piece in todo.pieces]
+    starts = [0, *torch.tensor(counts).cumsum(0).tolist()]
+    found = torch.zeros(2, starts[-1], dtype=torch.float64, device=model.device)
+    for number, micro in enumerate(todo.steps):
+        mine = [todo.pieces[item] for item in micro[rank]]
+        places = [at for item in micro[rank] for at in range(starts[item], starts[item + 1])]
+        at_R = torch.tensor(places, dtype=torch.int64, device=model.device)
+        model.sync_gradients(number == len(todo.steps) - 1)
+        # Every rank makes every pass, or the others would wait for it for ever; what it computes then counts nothing.
+        values_R, logp_R = model(model.pack(mine or [todo.pieces[0].take([0])]))
+        if back is not None:
+            back(mine, at_R, values_R)
+        if mine:
+            found[:, at_R] = torch.stack([values_R, logp_R]).detach().to(found)
+    if world > 1:
+        dist.all_reduce(found)
+    _check_finite(todo, found)
+    return found[0], found[1]
+
+
+def _check_finite(todo: Update, found: Tensor) -> None:
+    if torch.isfinite(found).all():
+        return
+    bad_R = ~torch.isfinite(found).all(dim=0)
+    owners = [group.problem_id for group in todo.groups for _ in group.responses]
+    names = sorted({owner for owner, bad in zip(owners, bad_R.tolist(), strict=True) if bad})
+    raise TrainingError(f"log-probability is not finite on problems {', '.join(names)}")
+
+
+def learning_rate(step: int, settings: TrainConfig) -> float:
+    """Return the learning rate of update `step` (from 0): linear warm-up to the peak, then as `train.schedule` says."""
+    peak, warmup, total = settings.learning_rate, settings.warmup_steps, settings.steps
     if step < warmup:
         return peak * (step + 1) / warmup
     progress = (step - warmup) / max(1.0, total - warmup)
-    return float(peak * (0.55 + 0.45 * torch.cos(torch.tensor(progress * torch.pi)).item()))
+    if settings.schedule == "constant":
+        return peak
+    if settings.schedule == "linear":
+        return peak * (1 - 0.9 * progress)
+    return peak * (0.55 + 0.45 * math.cos(progress * math.pi))
 
 
-def _clip(model: "PreTrainedModel", clip_norm: float) -> float:
+def _clip(model: ResponseModel, clip_norm: float) -> float:
     """Scale gradients down to `clip_norm` (0 = do not) and return the norm they had."""
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), clip_norm or float("inf"))
     full = norm.full_tensor() if hasattr(norm, "full_tensor") else norm

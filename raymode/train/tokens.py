@@ -1,7 +1,7 @@
 """Groups of one prompt and K responses, as rows of the `groups` table and as token ids."""
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,15 +19,38 @@ class Group:
     problem_id: str
     prompt: str
     responses: tuple[str, ...]
+    clusters: tuple[str | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedGroup:
-    """A group as token ids; every response ends with the end-of-sequence token."""
+    """A group as token ids; every response ends with the end-of-sequence token.
+
+    ranks: the places of the responses in the whole group, of which this may be a piece; clusters: a number for each
+    response, equal where they are in the same cluster.
+    """
 
     problem_id: str
     prompt: tuple[int, ...]
     responses: tuple[tuple[int, ...], ...]
+    ranks: tuple[int, ...] = ()
+    clusters: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Fill in what is not said: a whole group, whose responses are each in a cluster of its own."""
+        everyone = tuple(range(len(self.responses)))
+        object.__setattr__(self, "ranks", self.ranks or everyone)
+        object.__setattr__(self, "clusters", self.clusters or everyone)
+
+    def take(self, chosen: Sequence[int]) -> "EncodedGroup":
+        """Return the group with only the responses at these places."""
+        return EncodedGroup(
+            self.problem_id,
+            self.prompt,
+            tuple(self.responses[place] for place in chosen),
+            tuple(self.ranks[place] for place in chosen),
+            tuple(self.clusters[place] for place in chosen),
+        )
 
     @property
     def response_tokens(self) -> int:
@@ -42,7 +65,8 @@ def groups_of(rows: Iterable[Mapping[str, Any]]) -> list[Group]:
     for _, items in itertools.groupby(ordered, key=lambda row: row["prompt_rank"]):
         members = list(items)
         responses = tuple(row["response"] for row in members)
-        groups.append(Group(members[0]["problem_id"], members[0]["prompt"], responses))
+        clusters = tuple(row["cluster_id"] for row in members)
+        groups.append(Group(members[0]["problem_id"], members[0]["prompt"], responses, clusters))
     return groups
 
 
@@ -60,5 +84,12 @@ def encode(
                 f"problem {group.problem_id}: prompt and response are {longest} tokens, more than train.max_tokens={max_tokens};"
                 " raise it or drop the problem"
             )
-        encoded.append(EncodedGroup(group.problem_id, prompt, responses))
+        clusters = _numbered(group.clusters)
+        encoded.append(EncodedGroup(group.problem_id, prompt, responses, clusters=clusters))
     return encoded
+
+
+def _numbered(clusters: Sequence[str | None]) -> tuple[int, ...]:
+    """Return a number per response, equal for equal clusters; one that is in none is a cluster of its own."""
+    names = [name if name is not None else place for place, name in enumerate(clusters)]
+    return tuple(names.index(name) for name in names)

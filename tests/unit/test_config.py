@@ -40,8 +40,10 @@ def test_the_resolved_configuration_reads_back_the_same(tmp_path):
         ("train.steps=0", "train.steps=0: must be at least 1"),
         ("train.responses=5", "must be a multiple of it"),
         ("eco.weight=1", "set train.loss=eco"),
-        ("train.loss=ceo", "must be one of 'nll', 'eco'"),
-        ("sweep.budgets=[7]", "P = B/K must be whole"),
+        ("train.loss=ceo", "must be one of 'nll', 'mml'"),
+        ("train.packing=share", "must be one of 'shared', 'padded'"),
+        ("train.patience=2", "set train.heldout_every"),
+        ("train.collision_rate=1.5", "must be at most 1"),
         ("sweep.responses=[]", "sweep.responses: is empty"),
         ("model.width=100", "must be a multiple of"),
         ("train.workers=13", "every worker needs one"),
@@ -97,3 +99,18 @@ def test_local_paths_are_absolute_because_workers_stand_elsewhere(tmp_path, monk
     assert config.sets.path == "s3://b/sets"
     assert config.model.name == str(tmp_path / "model")
     assert load(["model.name=Org/Model"]).model.name == "Org/Model"
+
+
+@pytest.mark.parametrize(
+    ("argument", "says"),
+    [
+        ("sweep.budgets=[7]", "P = B/K must be whole"),
+        ("train.responses_per_step=8", "sweep.responses=3: train.responses_per_step=8 must be a multiple"),
+    ],
+)
+def test_only_a_sweep_needs_its_cells_whole(argument, says):
+    from raymode.sweep.space import cells
+
+    config = load([argument])
+    with pytest.raises(ConfigError, match=says):
+        cells(config)

@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from raymode.config import Config, EcoConfig, ModelConfig, TrainConfig
+from raymode.config import Config, ModelConfig, TrainConfig
 from raymode.errors import DataError, TrainingError
 from raymode.store import Store
 from raymode.template import end_id, prompt_ids, response_ids
 from raymode.train.base import make_base
-from raymode.train.batching import IGNORE, collate, group_indices, share_of_rank
-from raymode.train.logprob import response_logp
-from raymode.train.loop import load_base, train
+from raymode.train.build import load_base, make_model, pad_id
+from raymode.train.loop import train
+from raymode.train.objective import make_objective
+from raymode.train.packing import pack_padded
 from raymode.train.step import learning_rate, update
 from raymode.train.tokens import EncodedGroup, Group, encode, groups_of
 
@@ -23,6 +24,7 @@ GROUPS = [
         f"add/{k}",
         f"Read n. Print n + {k}.",
         (f"n = int(input())\nprint(n + {k})", f"print(int(input()) + {k})"),
+        (None, None),
     )
     for k in range(2, 18)
 ]
@@ -66,15 +68,27 @@ def test_groups_come_back_from_shuffled_rows():
     assert groups_of(reversed(rows(GROUPS))) == GROUPS
 
 
+def make(base, config=CONFIG, dtype=torch.float32):
+    tokenizer, causal_lm = load_base(base)
+    objective = make_objective(config)
+    model = make_model(
+        causal_lm.to(dtype), config, pad_id(tokenizer), objective.token, torch.device("cpu")
+    )
+    return tokenizer, model, objective
+
+
+def changed(**settings):
+    return dataclasses.replace(CONFIG, train=dataclasses.replace(CONFIG.train, **settings))
+
+
 def test_only_responses_and_their_end_are_trained(loaded):
     tokenizer, _ = loaded
     group = encode(tokenizer, GROUPS[:1], 256)[0]
-    batch = collate([group], tokenizer.pad_token_id)
-    for row, response in enumerate(GROUPS[0].responses):
-        trained = batch.labels_BT[row][batch.labels_BT[row] != IGNORE].tolist()
+    packed = pack_padded([group], 0)
+    for number, response in enumerate(GROUPS[0].responses):
+        trained = packed.targets_N[packed.response_N == number].tolist()
         assert tokenizer.decode(trained[:-1]) == response
         assert trained[-1] == end_id(tokenizer)
-        assert batch.labels_BT[row, : len(group.prompt)].eq(IGNORE).all()
 
 
 def test_a_prompt_is_the_chat_template_or_the_prompt_and_a_newline(loaded):
@@ -105,104 +119,38 @@ def test_parameters_stand_alone_as_digits(loaded):
     ] == ["1", "7"]
 
 
-def test_log_probabilities_equal_the_unpadded_ones(loaded):
-    tokenizer, model = loaded
-    model = model.double()
+@pytest.mark.parametrize("packing", ["shared", "padded"])
+def test_log_probabilities_are_those_of_the_responses_alone(base, packing):
+    tokenizer, model, _ = make(base, changed(packing=packing), torch.float64)
     groups = encode(tokenizer, GROUPS[:3], 256)
-    logp_PK, tokens_PK = response_logp(model, collate(groups, tokenizer.pad_token_id))
-    for p, group in enumerate(groups):
-        for k, response in enumerate(group.responses):
+    logp_R = model(model.pack(groups))[1].tolist()
+    model.causal_lm.set_attn_implementation("sdpa")
+    for group in groups:
+        for response in group.responses:
             ids = torch.tensor([group.prompt + response])
-            logits = model(input_ids=ids).logits[0, len(group.prompt) - 1 : -1].log_softmax(-1)
-            expected = logits.gather(1, torch.tensor(response)[:, None]).sum().item()
-            assert logp_PK[p, k].item() == pytest.approx(expected, abs=1e-4)
-            assert tokens_PK[p, k] == len(response)
-    model.float()
-
-
-def test_the_order_is_whole_epochs_and_resumable():
-    steps = [group_indices(step, 7, 3, seed=1) for step in range(14)]
-    flat = [index for step in steps for index in step]
-    for epoch in range(6):
-        assert sorted(flat[epoch * 7 : epoch * 7 + 7]) == list(range(7))
-    assert flat[:7] != flat[7:14]
-    assert group_indices(9, 7, 3, seed=1) == steps[9]
-    assert group_indices(9, 7, 3, seed=2) != steps[9]
-
-
-def test_ranks_share_whole_groups_evenly():
-    costs = [9, 1, 8, 2, 7, 3]
-    shares = [share_of_rank(costs, rank, 2) for rank in range(2)]
-    assert sorted(shares[0] + shares[1]) == list(range(6))
-    assert abs(sum(costs[i] for i in shares[0]) - sum(costs[i] for i in shares[1])) <= 2
+            logits = model.causal_lm(input_ids=ids).logits[0, len(group.prompt) - 1 : -1]
+            chosen = logits.log_softmax(-1).gather(1, torch.tensor(response)[:, None])
+            assert logp_R.pop(0) == pytest.approx(chosen.sum().item(), abs=1e-9)
 
 
 def test_the_learning_rate_warms_up_and_decays():
-    schedule = {"peak": 1.0, "warmup": 4, "total": 20}
-    rates = [learning_rate(step, schedule) for step in range(20)]
+    settings = TrainConfig(learning_rate=1.0, warmup_steps=4, steps=20)
+    rates = [learning_rate(step, settings) for step in range(20)]
     assert rates[:4] == [0.25, 0.5, 0.75, 1.0]
     assert rates[4:] == sorted(rates[4:], reverse=True)
     assert rates[19] == pytest.approx(0.1, abs=0.02)
-
-
-def gradients(model):
-    return torch.cat(
-        [parameter.grad.flatten() for parameter in model.parameters() if parameter.grad is not None]
-    )
-
-
-@pytest.mark.parametrize(
-    ("loss", "weight", "reduction"),
-    [("nll", 0.0, "mean"), ("eco", 0.5, "mean"), ("eco", 0.01, "sum")],
-)
-def test_an_update_is_the_mean_over_groups(base, loss, weight, reduction):
-    from raymode.losses import LOSSES
-
-    tokenizer, model = load_base(base)
-    config = dataclasses.replace(
-        CONFIG,
-        train=dataclasses.replace(CONFIG.train, loss=loss, clip_norm=0.0),
-        eco=EcoConfig(weight, reduction),
-    )
-    groups = encode(tokenizer, GROUPS[:4], 256)
-    captured = []
-
-    class Capture(torch.optim.SGD):
-        def step(self, closure=None):
-            captured.append(gradients(model).clone())
-
-    metrics = update(
-        model,
-        Capture(model.parameters(), lr=0.1),
-        groups,
-        config,
-        tokenizer.pad_token_id,
-        torch.device("cpu"),
-    )
-    losses = []
-    for group in groups:
-        logp_PK, tokens_PK = response_logp(model, collate([group], tokenizer.pad_token_id))
-        losses.append(LOSSES[loss](logp_PK, tokens_PK, weight, reduction)[0])
-    mean_length = sum(group.response_tokens for group in groups) / 8
-    (torch.stack(losses).mean() / mean_length).backward()
-    assert torch.allclose(captured[0], gradients(model), atol=1e-6)
-    assert metrics["loss"] == pytest.approx(torch.stack(losses).mean().item(), rel=1e-5)
+    linear = dataclasses.replace(settings, schedule="linear")
+    assert [learning_rate(step, linear) for step in (4, 12, 20)] == pytest.approx([1, 0.55, 0.1])
+    assert learning_rate(19, dataclasses.replace(settings, schedule="constant")) == 1.0
 
 
 def test_a_loss_that_is_not_finite_stops_and_names_the_problems(base):
-    tokenizer, model = load_base(base)
+    tokenizer, model, objective = make(base)
     with torch.no_grad():
-        model.lm_head.weight.fill_(float("nan"))
+        model.causal_lm.lm_head.weight.fill_(float("nan"))
     groups = encode(tokenizer, GROUPS[:2], 256)
     with pytest.raises(TrainingError, match="not finite on problems add/2, add/3"):
-        update(
-            model,
-            torch.optim.SGD(model.parameters()),
-            groups,
-            CONFIG,
-            tokenizer.pad_token_id,
-            torch.device("cpu"),
-        )
+        update(model, torch.optim.SGD(model.parameters()), groups, objective, CONFIG)
 
 
 def run(tmp_path, base, name, config=CONFIG, stop_after=None):
@@ -243,14 +191,11 @@ def test_the_checkpoint_opens_with_plain_transformers_and_agrees(tmp_path, base)
 
     store = run(tmp_path, base, "plain")
     directory = Path(store.path("checkpoint"))
-    tokenizer, model = (
-        AutoTokenizer.from_pretrained(directory),
-        AutoModelForCausalLM.from_pretrained(directory),
-    )
+    tokenizer = AutoTokenizer.from_pretrained(directory)
+    model = AutoModelForCausalLM.from_pretrained(directory)
     group = encode(tokenizer, GROUPS[:1], 256)[0]
-    logp_PK, _ = response_logp(model, collate([group], tokenizer.pad_token_id))
     stored = [row["logp"] for row in store.rows("heldout.parquet") if row["problem_id"] == "add/2"]
-    assert logp_PK[0].tolist() == pytest.approx(stored, abs=1e-3)
+    assert logp_of(model, group) == pytest.approx(stored, abs=1e-3)
 
 
 def test_groups_of_another_size_are_refused(tmp_path, base):
@@ -263,15 +208,74 @@ def test_an_encoded_group_counts_its_trained_tokens():
     assert EncodedGroup("p", (1, 2), ((3, 4), (5,))).response_tokens == 3
 
 
+def logp_of(model, group):
+    """Return log P of every response of a group under a plain transformers model."""
+    found = []
+    for response in group.responses:
+        ids = torch.tensor([group.prompt + response])
+        logits = model(input_ids=ids).logits[0, len(group.prompt) - 1 : -1].log_softmax(-1)
+        found.append(logits.gather(1, torch.tensor(response)[:, None]).sum().item())
+    return found
+
+
 def test_a_half_written_checkpoint_is_made_whole_and_kept(tmp_path, base):
-    from raymode.train.checkpoint import DIRECTORY, load_progress, save_progress
+    from raymode.train.checkpoint import DIRECTORY, Checkpoints
 
     store = Store(str(tmp_path))
-    _, model = load_base(base)
-    optimizer = torch.optim.AdamW(model.parameters())
-    save_progress(store, 2, model, optimizer, rank=0)
-    store.write_bytes(f"{DIRECTORY}/step-000004/state.pt", b"cut by a kill")
-    assert load_progress(store, model, optimizer) == 2
-    save_progress(store, 4, model, optimizer, rank=0)
+    _, model, _ = make(base)
+    checkpoints = Checkpoints(store, model, torch.optim.AdamW(model.parameters()))
+    checkpoints.save(2)
+    checkpoints.wait()
+    store.write_bytes(f"{DIRECTORY}/step-000004/__0_0.distcp", b"cut by a kill")
+    assert checkpoints.load() == 2
+    checkpoints.save(4)
+    checkpoints.wait()
     assert store.names(DIRECTORY) == ["step-000004"]
-    assert load_progress(store, model, optimizer) == 4
+    assert checkpoints.load() == 4
+
+
+def test_a_checkpoint_is_the_state_when_it_was_begun(tmp_path, base):
+    from raymode.train.checkpoint import Checkpoints
+
+    store = Store(str(tmp_path))
+    _, model, _ = make(base)
+    checkpoints = Checkpoints(store, model, torch.optim.AdamW(model.parameters()))
+    before = model.causal_lm.lm_head.weight.detach().clone()
+    checkpoints.save(1)
+    with torch.no_grad():
+        model.causal_lm.lm_head.weight.fill_(7.0)
+    checkpoints.wait()
+    assert checkpoints.load() == 1
+    assert torch.equal(model.causal_lm.lm_head.weight, before)
+
+
+def test_the_best_model_is_kept_and_training_stops_when_none_is_better(tmp_path, base):
+    config = changed(
+        steps=40, learning_rate=0.05, heldout_every=2, patience=2, keep_every=4, schedule="constant"
+    )
+    store = run(tmp_path, base, "stopped", config)
+    history = [json.loads(line) for line in store.read_bytes("metrics.jsonl").splitlines()]
+    measured = [row["heldout_nll"] for row in history if "heldout_nll" in row]
+    assert len(history) < 40
+    assert measured.index(min(measured)) == len(measured) - 3
+    stored = [row["logp"] for row in store.rows("heldout.parquet")]
+    assert -sum(stored) / len(stored) == pytest.approx(min(measured), rel=1e-4)
+    assert store.names("models") == [f"step-{step:06d}" for step in range(4, len(history) + 1, 4)]
+
+
+def test_adapters_are_trained_and_merged(tmp_path, base):
+    pytest.importorskip("peft", reason="pip install raymode[lora]")
+    from transformers import AutoModelForCausalLM
+
+    store = run(tmp_path, base, "lora", changed(lora_rank=4))
+    directory = Path(store.path("checkpoint"))
+    tokenizer, before = load_base(base)
+    after = AutoModelForCausalLM.from_pretrained(directory)
+    assert dict(after.named_parameters()).keys() == dict(before.named_parameters()).keys()
+    assert torch.equal(after.model.embed_tokens.weight, before.model.embed_tokens.weight)
+    moved = after.model.layers[0].mlp.up_proj.weight - before.model.layers[0].mlp.up_proj.weight
+    assert torch.linalg.matrix_rank(moved) == 4
+    group = encode(tokenizer, GROUPS[:1], 256)[0]
+    stored = [row["logp"] for row in store.rows("heldout.parquet") if row["problem_id"] == "add/2"]
+    assert logp_of(after, group) == pytest.approx(stored, abs=1e-3)
+    assert losses_of(store)[-1] < losses_of(store)[0]

@@ -1,0 +1,208 @@
+"""The vocabulary head without logits of all tokens at once: log-probabilities, and token losses, of chosen tokens.
+
+Shapes: N tokens, D hidden size, V vocabulary. Logits are z = c·tanh(s·h·wᵀ / c) with a soft cap c (Gemma 2; None = no
+cap) and a scale s (Cohere, Granite; 1 = none).
+
+`token_logp` goes through the vocabulary in blocks of columns: a running log-sum-exp forward, softmax minus one-hot
+backward. A block of the weight's gradient is then one matrix product over all N tokens, accumulated inside it in
+float32, written once and never kept in a second precision. Token losses need whole rows of logits, so `token_values`
+goes through the tokens instead, and differentiates the loss on each chunk's logits.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import linear
+
+KEEP_BYTES = 64 * 2**20
+"""Logits of all tokens up to this size are kept for the backward pass; more are computed a second time."""
+BLOCK_BYTES = 16 * 2**20
+"""Size of one block of logits in the result's precision; `token_logp` holds one or two at a time."""
+ROWS_BYTES = 32 * 2**20
+"""The same for `token_values`, whose every chunk goes through all of the weight's gradient: fewer chunks are faster."""
+
+
+def token_logp(
+    h_ND: Tensor,
+    w_VD: Tensor,
+    targets_N: Tensor,
+    *,
+    softcap: float | None = None,
+    scale: float = 1.0,
+    keep_bytes: int = KEEP_BYTES,
+    block_bytes: int = BLOCK_BYTES,
+) -> Tensor:
+    """Return log P(target) of each token in nats, shape (N,), float32 (float64 for float64 inputs).
+
+    Matrix products run in the inputs' dtype, everything after them in the result's. If N·V logits of that take at most
+    `keep_bytes` they are kept and a step costs 3 matrix products, else 4. Differentiable in h_ND and w_VD.
+    """
+    logp_N: Tensor = _TokenLogp.apply(
+        h_ND, w_VD, targets_N, softcap, scale, keep_bytes, block_bytes
+    )  # type: ignore[no-untyped-call]
+    return logp_N
+
+
+def token_values(
+    h_ND: Tensor,
+    w_VD: Tensor,
+    targets_N: Tensor,
+    token_loss: Callable[..., Tensor],
+    *,
+    softcap: float | None = None,
+    scale: float = 1.0,
+    block_bytes: int = ROWS_BYTES,
+    **settings: Any,
+) -> Tensor:
+    """Return `token_loss(logits_NV, targets_N, **settings)` of each token in nats, shape (N,).
+
+    The loss gets float32 logits (float64 for float64 inputs) of some tokens at a time, so it must treat every token on
+    its own. It is computed again in the backward pass. Differentiable in h_ND and w_VD, not in the settings.
+    """
+
+    def loss(logits_NV: Tensor, targets_N: Tensor) -> Tensor:
+        return token_loss(logits_NV, targets_N, **settings)
+
+    loss_N: Tensor = _TokenValues.apply(h_ND, w_VD, targets_N, loss, softcap, scale, block_bytes)  # type: ignore[no-untyped-call]
+    return loss_N
+
+
+class _TokenLogp(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        h_ND: Tensor,
+        w_VD: Tensor,
+        targets_N: Tensor,
+        softcap: float | None,
+        scale: float,
+        keep_bytes: int,
+        block_bytes: int,
+    ) -> Tensor:
+        exact = _exact(h_ND)
+        tokens, vocabulary = len(h_ND), len(w_VD)
+        keep = tokens * vocabulary * exact.itemsize <= keep_bytes and any(ctx.needs_input_grad)
+        block = _block(tokens, vocabulary, exact, block_bytes)
+        lse_N = torch.full((tokens,), float("-inf"), dtype=exact, device=h_ND.device)
+        chosen_N = torch.zeros_like(lse_N)
+        kept = []
+        for start in range(0, vocabulary, block):
+            z_NB = _logits(h_ND, w_VD[start : start + block], softcap, scale)
+            inside_N, column_N = _columns(targets_N, start, z_NB.shape[1])
+            chosen_N += z_NB.gather(1, column_N[:, None])[:, 0] * inside_N
+            if keep:
+                kept.append(z_NB)
+            lse_N = torch.logaddexp(lse_N, z_NB.logsumexp(1) if keep else _log_sum_exp_(z_NB))
+        ctx.save_for_backward(h_ND, w_VD, targets_N, lse_N, *kept)
+        ctx.settings = softcap, scale, block
+        return chosen_N - lse_N
+
+    @staticmethod
+    def backward(ctx: Any, grad_N: Tensor) -> tuple[Tensor | None, ...]:
+        h_ND, w_VD, targets_N, lse_N, *kept = ctx.saved_tensors
+        softcap, scale, block = ctx.settings
+        dh_ND = torch.zeros_like(h_ND, dtype=lse_N.dtype) if ctx.needs_input_grad[0] else None
+        dw_VD = torch.empty_like(w_VD) if ctx.needs_input_grad[1] else None
+        for number, start in enumerate(range(0, len(w_VD), block)):
+            w_BD = w_VD[start : start + block]
+            z_NB = kept[number] if kept else _logits(h_ND, w_BD, softcap, scale)
+            # Kept logits belong to autograd, which may want them again; computed ones are ours to overwrite.
+            slope_NB = None if softcap is None else 1 - (z_NB / softcap).square_()
+            g_NB = (z_NB - lse_N[:, None]) if kept else z_NB.sub_(lse_N[:, None])
+            g_NB.exp_().mul_(-grad_N[:, None])
+            inside_N, column_N = _columns(targets_N, start, g_NB.shape[1])
+            g_NB.scatter_add_(1, column_N[:, None], (grad_N * inside_N)[:, None])
+            if slope_NB is not None:
+                g_NB.mul_(slope_NB)
+            if scale != 1.0:
+                g_NB.mul_(scale)
+            g_NB = g_NB.to(w_VD.dtype)
+            if dh_ND is not None:
+                _add_product(dh_ND, g_NB, w_BD)
+            if dw_VD is not None:
+                torch.mm(g_NB.t(), h_ND, out=dw_VD[start : start + block])
+        return (None if dh_ND is None else dh_ND.to(h_ND.dtype)), dw_VD, *[None] * 5
+
+
+class _TokenValues(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        h_ND: Tensor,
+        w_VD: Tensor,
+        targets_N: Tensor,
+        loss: Callable[[Tensor, Tensor], Tensor],
+        softcap: float | None,
+        scale: float,
+        block_bytes: int,
+    ) -> Tensor:
+        chunk = _block(len(w_VD), len(h_ND), _exact(h_ND), block_bytes)
+        ctx.save_for_backward(h_ND, w_VD, targets_N)
+        ctx.settings = loss, softcap, scale, chunk
+        # Made first: small tensors made between the chunks would keep freed memory from being given back.
+        loss_N = h_ND.new_empty(len(h_ND), dtype=_exact(h_ND))
+        for start in range(0, len(h_ND), chunk):
+            place = slice(start, start + chunk)
+            loss_N[place] = loss(_logits(h_ND[place], w_VD, softcap, scale), targets_N[place])
+        return loss_N
+
+    @staticmethod
+    def backward(ctx: Any, grad_N: Tensor) -> tuple[Tensor | None, ...]:
+        h_ND, w_VD, targets_N = ctx.saved_tensors
+        loss, softcap, scale, chunk = ctx.settings
+        exact = _exact(h_ND)
+        dh_ND = torch.empty_like(h_ND) if ctx.needs_input_grad[0] else None
+        dw_VD = torch.zeros_like(w_VD, dtype=exact) if ctx.needs_input_grad[1] else None
+        for start in range(0, len(h_ND), chunk):
+            place = slice(start, start + chunk)
+            products_CV = linear(h_ND[place], w_VD).to(exact).requires_grad_()
+            with torch.enable_grad():
+                loss_C = loss(_capped(products_CV, softcap, scale), targets_N[place])
+            (g_CV,) = torch.autograd.grad(loss_C, products_CV, grad_N[place])
+            if dw_VD is not None:
+                dw_VD.addmm_(g_CV.t(), h_ND[place].to(exact))
+            if dh_ND is not None:
+                torch.mm(g_CV.to(w_VD.dtype), w_VD, out=dh_ND[place])
+        return dh_ND, (None if dw_VD is None else dw_VD.to(w_VD.dtype)), *[None] * 5
+
+
+def _exact(h_ND: Tensor) -> torch.dtype:
+    return torch.float64 if h_ND.dtype == torch.float64 else torch.float32
+
+
+def _block(long: int, total: int, exact: torch.dtype, block_bytes: int) -> int:
+    """Return how many of `total` lines, each of `long` values, make a block of `block_bytes`; the blocks are even."""
+    most = max(1, block_bytes // (long * exact.itemsize))
+    return -(-total // -(-total // most))
+
+
+def _logits(h_ND: Tensor, w_BD: Tensor, softcap: float | None, scale: float) -> Tensor:
+    return _capped(linear(h_ND, w_BD).to(_exact(h_ND)), softcap, scale)
+
+
+def _capped(products: Tensor, softcap: float | None, scale: float) -> Tensor:
+    if scale != 1.0:
+        products = products * scale
+    return products if softcap is None else torch.tanh(products / softcap) * softcap
+
+
+def _log_sum_exp_(z_NB: Tensor) -> Tensor:
+    """Return the log-sum-exp over columns; it overwrites its argument rather than take another block of memory."""
+    top_N1 = z_NB.amax(dim=1, keepdim=True)
+    return z_NB.sub_(top_N1).exp_().sum(dim=1).log_().add_(top_N1[:, 0])
+
+
+def _columns(targets_N: Tensor, start: int, width: int) -> tuple[Tensor, Tensor]:
+    """Return which targets lie in columns `start` to `start + width`, and in which of them (any, where they do not)."""
+    column_N = targets_N - start
+    return (column_N >= 0) & (column_N < width), column_N.clamp(0, width - 1)
+
+
+def _add_product(total_ND: Tensor, left_NB: Tensor, right_BD: Tensor) -> None:
+    """Add left·right to `total_ND`, which may be of a wider dtype."""
+    if total_ND.dtype == left_NB.dtype:
+        total_ND.addmm_(left_NB, right_BD)
+    else:
+        total_ND += left_NB @ right_BD

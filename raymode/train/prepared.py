@@ -1,0 +1,19 @@
+"""What training finds in a run directory besides its tables; imports no torch."""
+
+from typing import Any
+
+from raymode.store import Store
+
+BASE = "base.json"
+"""Names the model to start from."""
+
+
+def training_summary(store: Store) -> dict[str, Any]:
+    """Return how many prompts and updates a run was trained on."""
+    rows = store.rows("groups.parquet", ["problem_id"])
+    lines = store.read_bytes("metrics.jsonl").splitlines()
+    return {
+        "prompts": len({row["problem_id"] for row in rows}),
+        "pairs": len(rows),
+        "updates": len(lines),
+    }

@@ -1,0 +1,359 @@
+"""Attention over trees: equal to each response on its own, in values and in every gradient."""
+
+import types
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from tree_oracles import attend, attend_backward, dense, dense_attention, visible
+
+from raymode.errors import ConfigError
+from raymode.train import attention
+from raymode.train.attention import NAME, numerical_check, register, shared_attention
+from raymode.train.cascade import tree_attention
+from raymode.train.concat import concat_attention
+from raymode.train.head import token_logp
+from raymode.train.packing import pack_shared
+from raymode.train.tokens import EncodedGroup
+from raymode.train.trees import layout_of
+from raymode.train.varlen import varlen_attention, varlen_attention_backward
+
+ORACLE = "raymode_test_oracle"
+VOCABULARY = 97
+register()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def rows(heads, key_heads, total, size=8, dtype=torch.float64, seed=0):
+    """Random query, key and value (1, heads, total, size) as transformers has them, with gradients."""
+    generator = torch.Generator().manual_seed(seed)
+    return [
+        torch.randn(1, total, n, size, generator=generator, dtype=torch.float64)
+        .to(dtype).transpose(1, 2).requires_grad_()
+        for n in (heads, key_heads, key_heads)
+    ]  # fmt: skip
+
+
+def far(actual, expected):
+    """The difference relative to what is expected, or to 1 where that is less: single tokens have no gradient."""
+    difference = (actual.double() - expected.double()).norm()
+    return (difference / expected.double().norm().clamp(min=1.0)).item()
+
+
+def compare(actual_1THD, expected_1HTD, leaves, close):
+    """Assert equal values and gradients, for one random gradient of the output."""
+    expected = expected_1HTD.transpose(1, 2)
+    assert far(actual_1THD, expected) < close
+    grad = torch.randn(expected.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)  # fmt: skip
+    grads = [torch.autograd.grad(out, leaves, grad.to(out.dtype)) for out in (actual_1THD, expected)]  # fmt: skip
+    for one, two in zip(*grads, strict=True):
+        assert far(one, two) < close
+
+
+def cascade(query, key, value, layout, scale):
+    out, _ = tree_attention(*(x[0].transpose(0, 1) for x in (query, key, value)), layout.table_S3, scale)  # fmt: skip
+    return out[None]
+
+
+trees = st.lists(
+    st.tuples(st.integers(1, 40), st.lists(st.integers(1, 40), min_size=0, max_size=5)),
+    min_size=1,
+    max_size=3,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(trees, st.sampled_from([(1, 1), (4, 1), (4, 2), (6, 3)]))
+def test_the_cascade_is_attention_over_the_tree(shape, heads):
+    layout = layout_of([prompt for prompt, _ in shape], [lengths for _, lengths in shape])
+    leaves = rows(*heads, int(layout.table_S3[-1, 1]))
+    compare(cascade(*leaves, layout, 0.3), dense(*leaves, visible(layout), 0.3), leaves, 1e-12)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    trees,
+    st.sampled_from([(1, 1), (4, 1), (4, 2)]),
+    st.sampled_from([None, 1, 2, 7, 30]),
+    st.sampled_from([None, 2.0]),
+)
+def test_concat_is_attention_over_the_tree_with_windows_and_soft_caps(
+    shape, heads, window, softcap
+):
+    layout = layout_of([prompt for prompt, _ in shape], [lengths for _, lengths in shape])
+    leaves = rows(*heads, int(layout.table_S3[-1, 1]))
+    actual = concat_attention(*leaves, layout, 0.3, window, softcap)
+    compare(actual, dense(*leaves, visible(layout, window), 0.3, softcap), leaves, 1e-12)
+
+
+@settings(max_examples=30, deadline=None)
+@given(trees, st.sampled_from([(1, 1), (4, 2), (6, 1)]))
+def test_two_calls_over_segments_of_unequal_length_are_attention_over_the_tree(shape, heads):
+    """The GPU path, with plain forms of the two operations it calls there."""
+    layout = layout_of([prompt for prompt, _ in shape], [lengths for _, lengths in shape])
+    leaves = rows(*heads, int(layout.table_S3[-1, 1]))
+    flat = [x.detach()[0].transpose(0, 1) for x in leaves]
+    out, lse = varlen_attention(*flat, layout.table_S3, 0.3, attend)
+    expected = dense(*leaves, visible(layout), 0.3)
+    assert far(out, expected[0].transpose(0, 1)) < 1e-12
+    grad = torch.randn(out.shape, generator=torch.Generator().manual_seed(1), dtype=out.dtype)
+    actual = varlen_attention_backward(grad, *flat, out, lse, layout.table_S3, 0.3, attend_backward)
+    wanted = torch.autograd.grad(expected, leaves, grad.transpose(0, 1)[None])
+    for one, two in zip(actual, wanted, strict=True):
+        assert far(one, two[0].transpose(0, 1)) < 1e-12
+
+
+@pytest.mark.parametrize(("dtype", "close"), [(torch.float32, 2e-6), (torch.bfloat16, 2e-2)])
+def test_the_cascade_in_lower_precision(dtype, close):
+    layout = layout_of([33, 5], [[20, 20, 20, 1], [4, 9]])
+    low = rows(4, 2, 112, dtype=dtype)
+    assert layout.table_S3[-1, 1] == 112
+    exact = [x.detach().double().requires_grad_() for x in low]
+    actual, expected = cascade(*low, layout, 0.3), dense(*exact, visible(layout), 0.3)
+    grad = torch.randn(actual.shape, generator=torch.Generator().manual_seed(1)).to(dtype)
+    assert actual.dtype == dtype
+    assert far(actual, expected.transpose(1, 2)) < close
+    ours = torch.autograd.grad(actual, low, grad)
+    wanted = torch.autograd.grad(expected, exact, grad.double().transpose(1, 2))
+    assert all(far(one, two) < close for one, two in zip(ours, wanted, strict=True))
+
+
+# --- whole models ---------------------------------------------------------------------------------------------------
+
+
+class Responses(nn.Module):
+    """log P of every response of a `Packed`."""
+
+    def __init__(self, causal_lm, padded="sdpa"):
+        super().__init__()
+        self.causal_lm = causal_lm
+        self.padded = padded
+
+    def forward(self, packed):
+        shared = packed.layout is not None
+        self.causal_lm.set_attn_implementation(NAME if shared else self.padded)
+        seen = {"tree_layout": packed.layout} if shared else {"attention_mask": packed.attention_BT}
+        output = self.causal_lm.base_model(
+            input_ids=packed.ids_BT, position_ids=packed.positions_BT, use_cache=False, **seen
+        )
+        h_ND = output.last_hidden_state.flatten(0, 1)[packed.predictors_N]
+        softcap = getattr(self.causal_lm.config, "final_logit_softcapping", None)
+        logp_N = token_logp(
+            h_ND, self.causal_lm.get_output_embeddings().weight, packed.targets_N, softcap=softcap
+        )
+        return logp_N.new_zeros(len(packed.tokens_R)).index_add(0, packed.response_N, logp_N)
+
+
+def tiny(kind, dtype=torch.float32, **settings):
+    from transformers import AttentionInterface, AutoConfig, AutoModelForCausalLM
+
+    AttentionInterface.register(ORACLE, dense_attention)
+    torch.manual_seed(0)
+    sizes = {
+        "vocab_size": VOCABULARY, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8, "pad_token_id": 0, "bos_token_id": 1,
+        "eos_token_id": 2, **settings,
+    }  # fmt: skip
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **sizes)).to(dtype)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.mul_(4)  # so that attention is far from uniform
+            else:
+                parameter.add_(0.1 * torch.randn_like(parameter))
+    if dtype == torch.float64:
+        for module in model.modules():
+            if type(module).__name__.endswith("RMSNorm"):
+                module.forward = types.MethodType(exact_norm, module)
+    return model.train()
+
+
+def exact_norm(module, hidden):
+    """RMSNorm in the input's precision; transformers' own goes through float32, whose rounding would hide errors."""
+    epsilon = getattr(module, "variance_epsilon", None) or module.eps
+    offset = 1 if type(module).__name__.startswith("Gemma") else 0
+    scaled = hidden * torch.rsqrt(hidden.square().mean(-1, keepdim=True) + epsilon)
+    return scaled * (module.weight + offset)
+
+
+def random_groups(shapes, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+
+    def ids(length):
+        return tuple(torch.randint(3, VOCABULARY, (length,), generator=generator).tolist())
+
+    return [EncodedGroup(f"p{i}", ids(prompt), tuple(map(ids, lengths))) for i, (prompt, lengths) in enumerate(shapes)]  # fmt: skip
+
+
+def one_by_one(model, groups):
+    """log P of every response as a sequence of its own, from full logits of the model's own code."""
+    model.set_attn_implementation(ORACLE)
+    logps = []
+    for group in groups:
+        for response in group.responses:
+            ids = torch.tensor([group.prompt + response])
+            logits = model(input_ids=ids, use_cache=False).logits[0, len(group.prompt) - 1 : -1]
+            logps.append(logits.log_softmax(-1).gather(1, torch.tensor(response)[:, None]).sum())
+    return torch.stack(logps)
+
+
+def loss_of(logp_R):
+    """A loss that gives every response another weight."""
+    return -logp_R.mean() + 0.05 * logp_R.var(correction=0)
+
+
+def assert_equal_training(model, groups, close):
+    expected = one_by_one(model, groups)
+    parameters = list(model.parameters())
+    wanted = torch.autograd.grad(loss_of(expected), parameters)
+    actual = Responses(model)(pack_shared(groups))
+    assert far(actual, expected) < close
+    got = torch.autograd.grad(loss_of(actual), parameters)
+    for (name, _), one, two in zip(model.named_parameters(), got, wanted, strict=True):
+        assert (one - two).norm() <= close * max(two.norm(), 1e-3), name
+
+
+ALTERNATING = {"layer_types": ["sliding_attention", "full_attention"], "sliding_window": 8}
+MODELS = {
+    "llama": ("llama", {}),
+    "llama tied": ("llama", {"tie_word_embeddings": True}),
+    "llama one key head": ("llama", {"num_key_value_heads": 1}),
+    "llama no shared key heads": ("llama", {"num_key_value_heads": 4}),
+    "qwen2": ("qwen2", {}),
+    "qwen2 window": ("qwen2", {"use_sliding_window": True, "max_window_layers": 1, "sliding_window": 8}),
+    "qwen3": ("qwen3", {}),
+    "mistral narrow window": ("mistral", {"sliding_window": 8}),
+    "mistral wide window": ("mistral", {"sliding_window": 300}),
+    "gemma": ("gemma", {}),
+    "gemma2": ("gemma2", {"query_pre_attn_scalar": 8, "attn_logit_softcapping": 2.0, "final_logit_softcapping": 3.0, **ALTERNATING}),
+    "gemma3": ("gemma3_text", {"query_pre_attn_scalar": 8, **ALTERNATING}),
+}  # fmt: skip
+SHAPES = [(13, [5, 9, 9, 1]), (6, [17]), (1, [1, 3]), (21, [40, 40, 2])]
+
+
+@pytest.mark.parametrize(("dtype", "close"), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
+@pytest.mark.parametrize("name", MODELS)
+def test_training_on_trees_is_training_on_each_response(name, dtype, close):
+    kind, settings = MODELS[name]
+    assert_equal_training(tiny(kind, dtype, **settings), random_groups(SHAPES), close)
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen3"])
+def test_concat_trains_the_same_where_flash_attention_is_missing(kind, monkeypatch):
+    monkeypatch.setattr(attention, "_has_flash", lambda query, value: False)
+    assert_equal_training(tiny(kind, torch.float64), random_groups(SHAPES), 1e-10)
+
+
+def test_gradient_checkpointing_changes_nothing():
+    model = tiny("qwen2", torch.float64)
+    model.gradient_checkpointing_enable({"use_reentrant": False})
+    assert_equal_training(model, random_groups(SHAPES), 1e-10)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 20), st.lists(st.integers(1, 12), min_size=1, max_size=4)), min_size=1, max_size=3))  # fmt: skip
+def test_any_shape_of_groups_trains_the_same(shapes):
+    assert_equal_training(SMALL, random_groups(shapes), 1e-10)
+
+
+SMALL = tiny("mistral", torch.float64, num_hidden_layers=1, sliding_window=16)
+
+
+def test_under_autocast_the_cascade_runs_in_bfloat16():
+    model, groups = tiny("llama"), random_groups(SHAPES)
+    expected = one_by_one(model, groups).detach()
+    with torch.autocast("cpu", torch.bfloat16):
+        actual = Responses(model)(pack_shared(groups))
+    torch.autograd.grad(loss_of(actual), list(model.parameters()))
+    assert 0 < far(actual, expected) < 3e-2
+
+
+def test_a_compiled_layer_is_one_graph_for_every_layout():
+    import torch._dynamo as dynamo
+
+    model, plain = tiny("qwen2"), tiny("qwen2")
+    dynamo.reset()
+    dynamo.utils.counters.clear()
+    for layer in model.model.layers:
+        layer.forward = torch.compile(layer.forward, backend="aot_eager", fullgraph=True, dynamic=True)  # fmt: skip
+    counts = []
+    for seed, shapes in enumerate([SHAPES[:2], SHAPES[2:], [(30, [2, 4, 6, 8])], [(5, [11] * 7)]]):
+        packed = pack_shared(random_groups(shapes, seed))
+        grads = []
+        for each in (model, plain):
+            values = Responses(each)(packed)
+            grads.append(torch.autograd.grad(loss_of(values), list(each.parameters())))
+        assert all((one - two).norm() <= 1e-5 * two.norm() for one, two in zip(*grads, strict=True))
+        counts.append(dynamo.utils.counters["stats"]["unique_graphs"])
+    dynamo.reset()
+    assert counts[0] > 0 and counts[1] == counts[-1]
+
+
+# --- what is refused ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"tree_layout": None}, "was called without tree_layout"),
+        ({"attention_mask": torch.ones(1, 1, 5, 5)}, "hands attention masks to its layers"),
+        ({"dropout": 0.1}, "has attention dropout 0.1"),
+        ({"is_causal": False}, "attends to later tokens"),
+        ({"s_aux": torch.zeros(2)}, "has attention sinks"),
+        ({"position_bias": torch.zeros(1)}, "hands position_bias to its attention layers"),
+    ],
+)
+def test_what_cannot_be_exact_is_refused(given, reason):
+    module = nn.Module()
+    module.config = types.SimpleNamespace(model_type="odd")
+    keywords = {"attention_mask": None, "tree_layout": layout_of([3], [[2]]), **given}
+    with pytest.raises(ConfigError, match=f"model of type odd {reason}: set train.packing=padded"):
+        shared_attention(module, *rows(2, 2, 5), **keywords)
+
+
+def test_windows_that_layers_leave_to_their_mask_are_refused():
+    module = nn.Module()
+    for name in ("attention_chunk_size", "sliding_window"):
+        module.config = types.SimpleNamespace(model_type="odd", **{name: 4})
+        with pytest.raises(ConfigError, match="of 4 tokens"):
+            shared_attention(module, *rows(2, 2, 5), None, tree_layout=layout_of([3], [[2]]))
+        module.config = types.SimpleNamespace(model_type="odd", **{name: 5})
+        shared_attention(module, *rows(2, 2, 5), None, tree_layout=layout_of([3], [[2]]))
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "reason"),
+    [
+        ("llama", {"attention_dropout": 0.1}, "model of type llama has attention dropout 0.1"),
+        ("gpt_oss", {"num_local_experts": 2, "num_experts_per_tok": 1}, "model of type gpt_oss has attention sinks"),
+    ],
+)  # fmt: skip
+def test_models_that_cannot_be_exact_are_refused(kind, settings, reason):
+    with pytest.raises(ConfigError, match=reason):
+        Responses(tiny(kind, **settings))(pack_shared(random_groups(SHAPES)))
+
+
+def test_the_check_tells_attention_from_other_mixing():
+    linear = {
+        "num_heads": 8, "state_size": 16, "n_groups": 1, "head_dim": 8,
+    }  # fmt: skip
+    assert numerical_check(Responses(tiny("llama"))) < 1e-5
+    assert numerical_check(Responses(tiny("llama", torch.float64))) < 1e-12
+    assert numerical_check(Responses(tiny("mamba2", **linear), padded="eager")) > 1e-2
+    assert numerical_check(Responses(tiny("lfm2", layer_types=["conv", "full_attention"]))) > 1e-4
+
+
+def test_the_check_leaves_the_model_as_it_was():
+    model = Responses(tiny("llama"))
+    assert numerical_check(model, seed=1) == numerical_check(model, seed=1)
+    assert model.training
+    assert all(parameter.grad is None for parameter in model.parameters())
