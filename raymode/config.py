@@ -175,6 +175,10 @@ class TrainConfig:
     max_tokens: int = key(256, "longest prompt + response, tokens; a longer one is an error")
     seed: int = key(0, "varies selection, order, initial weights and sampling over one set table")
     workers: int = key(1, "Ray Train workers")
+    min_workers: int = key(
+        0,
+        "go on with as few workers where machines are lost, and with more when they come back; 0 = never fewer",
+    )
     gpu: bool = key(False, "one GPU per worker")
     dtype: str = key("float32", "bfloat16: compute in it, with weights and updates in float32")
     gradient_checkpointing: bool = key(
@@ -191,6 +195,10 @@ class TrainConfig:
     )
     stop_on: str = key(
         "heldout_nll", "what train.patience looks at; lower is better (docs/losses.md)"
+    )
+    peak_tflops: float = key(
+        0.0,
+        "what one worker's device can do, 10^12 operations/s; metrics then tell the share that is used (MFU)",
     )
     keep_every: int = key(0, "updates between models that are kept in models/; 0 = the last only")
     checkpoint_every: int = key(100, "updates between checkpoints to resume from")

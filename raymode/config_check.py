@@ -87,6 +87,10 @@ def _check_training(config: Config) -> None:
             f"train.order=shuffled: train.loss={train.loss} compares the responses of a group, which then come alone;"
             " use grouped or mixed"
         )
+    if train.min_workers > train.workers:
+        raise ConfigError(
+            f"train.min_workers={train.min_workers}: is more than train.workers={train.workers}; lower it"
+        )
     if train.patience and not train.heldout_every:
         raise ConfigError("train.patience: needs held-out measurements; set train.heldout_every")
 
@@ -103,7 +107,7 @@ def _at_least(config: Config) -> None:
         "train.minimum_responses": 0, "train.diversity_weight": 0, "train.steps": 1, "train.responses_per_step": 1, "train.max_tokens": 8,
         "train.workers": 1, "train.checkpoint_every": 1, "train.max_failures": 0, "train.warmup_steps": 0, "train.seed": 0,
         "train.tokens_per_batch": 0, "train.collision_rate": 0, "train.lora_rank": 0, "train.lora_alpha": 0,
-        "train.heldout_every": 0, "train.patience": 0, "train.keep_every": 0,
+        "train.heldout_every": 0, "train.patience": 0, "train.keep_every": 0, "train.min_workers": 0, "train.peak_tflops": 0,
         "loss.beta": 1e-6, "loss.tilt": 0, "loss.uniformity": 0, "loss.samples": 1, "loss.smoothing": 0, "loss.gamma": 0,
         "loss.entropy_weight": 0, "loss.gem_temperature": 1e-6, "loss.sed_top": 1, "loss.tofu_beta": 1e-6,
         "train.learning_rate": 0, "train.clip_norm": 0, "train.weight_decay": 0, "eco.weight": 0,

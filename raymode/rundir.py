@@ -32,7 +32,15 @@ STAGE_SECTIONS = {
 HOW = {
     "sets": {"path", "actors", "problems_per_part", "dataset"},
     "train": {
-        *("workers", "gpu", "checkpoint_every", "max_failures", "keep_every"),
+        *(
+            "workers",
+            "min_workers",
+            "gpu",
+            "peak_tflops",
+            "checkpoint_every",
+            "max_failures",
+            "keep_every",
+        ),
         # Exact whatever they say, but for rounding:
         *("packing", "tokens_per_batch", "gradient_checkpointing", "compile"),
     },

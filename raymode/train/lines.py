@@ -26,10 +26,11 @@ class Lines:
         mean = sum(self._seconds) / len(self._seconds)
         sets = self._config.train.responses_per_step / self._config.train.responses
         heldout = f", held-out {metrics['heldout_nll']:.2f}" if "heldout_nll" in metrics else ""
+        mfu = f" MFU {metrics['mfu']:.0%}," if "mfu" in metrics else ""
         print(
             f"train {self._config.label}: update {step}/{steps},"
             f" nll/token {metrics['nll_per_token']:.3f}{heldout},"
-            f" {metrics['tokens'] / metrics['step_s']:.0f} response tokens/s, {sets / mean:.1f} sets/s,"
+            f" {metrics['tokens'] / metrics['step_s']:.0f} response tokens/s, {sets / mean:.1f} sets/s,{mfu}"
             f" {(steps - step) * mean:.0f} s left",
             flush=True,
         )

@@ -59,6 +59,7 @@ class Run:
     def __init__(self, config: Config, store: Store, base: str) -> None:
         settings = config.train
         self.config, self.store = config, store
+        self.began = time.perf_counter()
         self.rank, _ = rank_and_world()
         device = (
             torch.device("cuda", torch.cuda.current_device())
@@ -137,11 +138,16 @@ class Run:
                 f"update {self.done + 1}: {error}; see {self.store.url}/diverged.json; try a lower train.learning_rate"
             ) from error
         seconds = time.perf_counter() - started
+        tflops = self.model.operations(metrics["model_tokens"], metrics["tokens"]) / seconds / 1e12
+        peak = settings.peak_tflops * rank_and_world()[1]
         return {
             **metrics,
             "learning_rate": rate,
             "eco_weight": self.config.eco.weight,
             "step_s": seconds,
+            "elapsed_s": time.perf_counter() - self.began,
+            "tflops": tflops,
+            **({"mfu": tflops / peak} if peak else {}),
         }
 
     def _measure(self) -> Row:

@@ -28,7 +28,9 @@ def fit(config: Config, store: Store, base: str) -> None:
         train_loop_config={"config": config, "store": store.url, "base": base},
         torch_config=TorchConfig(backend="nccl" if settings.gpu else "gloo"),
         scaling_config=ray.train.ScalingConfig(
-            num_workers=settings.workers,
+            num_workers=(settings.min_workers, settings.workers)
+            if settings.min_workers
+            else settings.workers,
             use_gpu=settings.gpu,
             resources_per_worker={"CPU": 1, "GPU": int(settings.gpu)},
         ),

@@ -157,7 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--arms", nargs="+", default=[*ARMS, *TRL_ARMS], choices=[*ARMS, *TRL_ARMS])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
-        "--updates", type=int, default=3, help="per round and arm; the first is not counted"
+        "--updates", type=int, default=2, help="per round and arm; the first is not counted"
     )
     for key in ("responses", "prompt_tokens", "response_tokens", "sets", "vocabulary", "threads"):
         parser.add_argument(f"--{key.replace('_', '-')}", type=int, default=getattr(Setup, key))

@@ -279,3 +279,20 @@ def test_adapters_are_trained_and_merged(tmp_path, base):
     stored = [row["logp"] for row in store.rows("heldout.parquet") if row["problem_id"] == "add/2"]
     assert logp_of(after, group) == pytest.approx(stored, abs=1e-3)
     assert losses_of(store)[-1] < losses_of(store)[0]
+
+
+def test_a_model_that_cannot_share_prompts_is_refused():
+    from transformers import Lfm2Config, Lfm2ForCausalLM
+
+    torch.manual_seed(0)
+    convolutional = Lfm2ForCausalLM(
+        Lfm2Config(
+            vocab_size=64, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+            num_key_value_heads=2, layer_types=["conv", "full_attention"],
+        )
+    )  # fmt: skip
+    for parameter in convolutional.parameters():
+        parameter.data.mul_(3)  # fresh weights are so small that nothing matters much
+    with pytest.raises(DataError, match=r"model lfm2: .*; set train.packing=padded"):
+        make_model(convolutional, CONFIG, 0, None, torch.device("cpu"))
+    make_model(convolutional, changed(packing="padded"), 0, None, torch.device("cpu"))

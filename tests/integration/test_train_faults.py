@@ -1,0 +1,66 @@
+"""A training worker that is lost: the others go on from the last checkpoint, and the loss is that of an undisturbed run."""
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from raymode import stages
+from raymode.config import Config
+from raymode.store import Store
+
+ARGUMENTS = ("train.steps=80", "train.checkpoint_every=10", "train.workers=2")
+
+
+def workers() -> list[int]:
+    """Return the process ids of Ray Train's workers on this machine."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            title = (folder / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if title.startswith(b"ray::RayTrainWorker"):
+            found.append(int(folder.name))
+    return found
+
+
+def losses(config: Config) -> list[float]:
+    lines = Store(config.run_dir).read_bytes("metrics.jsonl").splitlines()
+    return [json.loads(line)["loss"] for line in lines]
+
+
+@pytest.mark.slow
+def test_a_lost_worker_costs_only_the_updates_since_the_last_checkpoint(
+    small: Callable[..., Config], capfd: pytest.CaptureFixture[str]
+) -> None:
+    whole, cut = small(*ARGUMENTS, run_dir="whole"), small(*ARGUMENTS, run_dir="cut")
+    stages.train(whole)
+    store, failure = Store(cut.run_dir), list[BaseException]()
+
+    def run() -> None:
+        try:
+            stages.train(cut)
+        except BaseException as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    deadline = time.monotonic() + 240
+    while not any(
+        store.exists(f"checkpoints/{name}/manifest.json") for name in store.names("checkpoints")
+    ):
+        assert time.monotonic() < deadline and not failure
+        time.sleep(0.01)
+    victims = workers()
+    assert len(victims) == 2
+    os.kill(victims[0], signal.SIGKILL)
+    thread.join(300)
+    assert not failure and not thread.is_alive()
+    assert len(losses(cut)) == 80
+    assert losses(cut) == pytest.approx(losses(whole), rel=1e-9)
