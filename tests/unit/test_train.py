@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from raymode.config import Config, ModelConfig, TrainConfig
-from raymode.errors import DataError, TrainingError
+from raymode.config import Config, EcoConfig, ModelConfig, TrainConfig
+from raymode.errors import ConfigError, DataError, TrainingError
 from raymode.store import Store
 from raymode.template import end_id, prompt_ids, response_ids
 from raymode.train.base import make_base
@@ -296,3 +296,31 @@ def test_a_model_that_cannot_share_prompts_is_refused():
     with pytest.raises(DataError, match=r"model lfm2: .*; set train.packing=padded"):
         make_model(convolutional, CONFIG, 0, None, torch.device("cpu"))
     make_model(convolutional, changed(packing="padded"), 0, None, torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "tolerance"),
+    [
+        ({"packing": "padded"}, 1e-4),
+        ({"gradient_checkpointing": True}, 1e-5),
+        ({"tokens_per_batch": 60}, 1e-4),
+        ({"dtype": "bfloat16"}, 0.03),
+        pytest.param({"compile": True}, 1e-4, marks=pytest.mark.slow),
+    ],
+)
+def test_how_it_is_computed_changes_no_loss(tmp_path, base, settings, tolerance):
+    plain = run(tmp_path, base, "plain")
+    other = run(tmp_path, base, "other", changed(**settings))
+    assert losses_of(other) == pytest.approx(losses_of(plain), rel=tolerance)
+
+
+def test_a_loss_of_ones_own_is_found_by_its_path(tmp_path, base, monkeypatch):
+    (tmp_path / "my_losses.py").write_text(
+        "def half(scores, *, weight=0.0):\n    return -(0.5 + weight) * scores.logp_PK.double().mean(dim=1)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    config = dataclasses.replace(changed(loss="my_losses:half"), eco=EcoConfig(weight=0.25))
+    own, plain = run(tmp_path, base, "own", config), run(tmp_path, base, "nll")
+    assert losses_of(own)[0] == pytest.approx(0.75 * losses_of(plain)[0])
+    with pytest.raises(ConfigError, match=r"train.loss=my_losses:whole: cannot be imported"):
+        run(tmp_path, base, "none", changed(loss="my_losses:whole"))
