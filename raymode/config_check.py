@@ -82,6 +82,10 @@ def _check_training(config: Config) -> None:
         raise ConfigError(
             f"eco.weight={config.eco.weight}: has no effect with train.loss={train.loss}; set train.loss=eco"
         )
+    if config.eco.reduction == "reference" and train.loss not in ("eco", "eco_hinge"):
+        raise ConfigError(
+            f"eco.reduction=reference: has no effect with train.loss={train.loss}; leave it, or set train.loss=eco"
+        )
     if train.loss in GROUP_LOSSES and train.loss != "nll" and train.order == "shuffled":
         raise ConfigError(
             f"train.order=shuffled: train.loss={train.loss} compares the responses of a group, which then come alone;"

@@ -16,6 +16,8 @@ from raymode.losses import LOSSES, GroupScores, needs
 from raymode.token_losses import TOKEN_LOSSES
 from raymode.train.tokens import EncodedGroup
 
+GIVEN = frozenset({"clusters", "reference"})
+"""What a loss may need besides log-probabilities and lengths."""
 Bound = Callable[[GroupScores], Tensor]
 Reference = dict[tuple[str, int], float]
 """Log-probability of a response under the starting model, by problem and rank of the response."""
@@ -47,7 +49,12 @@ def make_objective(config: Config) -> Objective:
     if name in LOSSES:
         return Objective(_bound(LOSSES[name], config), needs=needs(name, config.eco.reduction))
     own = _import(name)
-    return Objective(_bound(own, config), needs=frozenset(getattr(own, "needs", ())))
+    wanted = frozenset(getattr(own, "needs", ()))
+    if wanted - GIVEN:
+        raise ConfigError(
+            f"train.loss={name}: needs {', '.join(sorted(wanted - GIVEN))}; training groups give {' and '.join(sorted(GIVEN))}"
+        )
+    return Objective(_bound(own, config), needs=wanted)
 
 
 def _bound(loss: Callable[..., Tensor], config: Config) -> Any:

@@ -1,8 +1,8 @@
 """CPU time and memory of a training step on groups: raymode's, a padded transformers loop's, and TRL's SFTTrainer's.
 
-    python tests/bench/train_bench.py ratio    [--rounds 3] [--updates 4] ...
-    python tests/bench/train_bench.py table    [--rounds 3] [--updates 3] ...
-    python tests/bench/train_bench.py memory   [--vocabulary 8192] ...
+    python tests/bench/train_bench.py ratio  [--rounds 3] [--updates 2] [--arms hf trl_padded] ...
+    python tests/bench/train_bench.py table  [--rounds 3] [--updates 2] [--size tiny] ...
+    python tests/bench/train_bench.py memory [--rounds 3] [--vocabulary 8192] ...
 
 All arms make the same updates: the same small Qwen2 with random weights in float32, the same responses of random
 tokens, AdamW, clipping. Every arm runs in a process of its own, in every round all in turn. Its cost is the CPU time of
@@ -16,7 +16,10 @@ only where they are needed. TRL counts with the best of its arms that take a bat
 packed. The last line is `ratio_vs_trl X`, the CPU time of that arm over raymode's. "trl_accumulated" takes one response
 at a time, without padding, and accumulates gradients: that suits a CPU, keeps a GPU idle, and is printed beside it.
 
-`table` compares packing over shapes, beside what the numbers of tokens and of operations would allow.
+`table` divides the CPU time of padded rows, raymode's ("packing") and "hf_head", by that of shared prompts. Beside it are
+the ratios of tokens and of the operations of matrix products, which include the vocabulary's: those are the same for
+both, so the ratio of tokens cannot be reached where the vocabulary weighs as much as in a small model.
+
 `memory` starts every arm in a fresh interpreter and prints the peak of resident memory.
 
 Fix the script to one core with taskset. On a CPU, TRL computes log-probabilities at all places, on GPUs only at

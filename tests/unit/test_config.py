@@ -41,6 +41,7 @@ def test_the_resolved_configuration_reads_back_the_same(tmp_path):
         ("train.responses=5", "must be a multiple of it"),
         ("eco.weight=1", "set train.loss=eco"),
         ("train.loss=ceo", "must be one of 'nll', 'mml'"),
+        ("eco.reduction=reference", "set train.loss=eco"),
         ("train.packing=share", "must be one of 'shared', 'padded'"),
         ("train.patience=2", "set train.heldout_every"),
         ("train.collision_rate=1.5", "must be at most 1"),
