@@ -16,7 +16,8 @@ import time
 from pathlib import Path
 
 from raymode.cluster import connect
-from raymode.config import Config, ModelConfig, RayConfig, TrainConfig
+from raymode.config import ModelConfig, RayConfig
+from raymode.config_load import load
 from raymode.store import Store
 from raymode.train.base import make_base
 
@@ -68,7 +69,7 @@ def by_torchrun(store: Store, steps: int) -> None:
 def by_ray(store: Store, steps: int) -> None:
     from raymode.train.run import fit
 
-    config = Config(run_dir=store.url, train=TrainConfig(steps=steps))
+    config = load([f"run_dir={store.url}", f"train.steps={steps}"])
     fit(config, store, store.read_json("base.json")["base"])
 
 
