@@ -1,5 +1,7 @@
 """Tree attention without a mask: every segment over itself, every response over its prompt, merged.
 
+A prompt and its first response are one causal sequence, so only the other responses have parts to merge.
+
 With own and prompt parts (o₁, l₁), (o₂, l₂) of output and log-sum-exp, the whole is o = Σ oᵢ exp(lᵢ − l) with
 l = log Σ exp(lᵢ). The backward pass of flash attention needs of the forward pass only (o, l), so calling it for each
 part with the merged (o, l) gives exact gradients (Ring Attention, Liu et al. 2023, and cascade inference do the same).
@@ -10,6 +12,7 @@ CPU it calls torch's flash attention; `varlen` adds the CUDA side.
 Shapes: T tokens of the row, H query heads, G key heads (a divisor of H), D values per head, S segments.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -30,17 +33,18 @@ def tree_attention(
     `table_S3` is a Layout's table. The log-sum-exp is float32, or float64 for float64, and not differentiable.
     """
     plan = plan_of(table_S3)
-    ratio = query_THD.shape[1] // key_TGD.shape[1]
-    inputs = (query_THD.contiguous(), _repeat(key_TGD, ratio), _repeat(value_TGD, ratio))
-    out_THD, lse_TH = _empty_results(query_THD)
-    for bucket in plan.buckets:
-        out, lse = FLASH(*(_batch(x, bucket) for x in inputs), 0.0, True, scale=scale)
-        _put(out_THD, out, bucket)
-        _put(lse_TH, lse, bucket)
-    for root, middle, end in plan.crossings:
-        query, key, value = inputs[0][middle:end], inputs[1][root:middle], inputs[2][root:middle]
+    inputs = [x.contiguous() for x in (query_THD, key_TGD, value_TGD)]
+    parts = [
+        FLASH(*(_batch(x, bucket) for x in inputs), 0.0, True, scale=scale)
+        for bucket in plan.buckets
+    ]
+    out_THD, lse_TH = (
+        _join(batches, plan.buckets, len(query_THD)) for batches in zip(*parts, strict=True)
+    )
+    for prompt, responses in plan.crossings:
+        query, key, value = inputs[0][responses], inputs[1][prompt], inputs[2][prompt]
         out, lse = FLASH(*(_row(x) for x in (query, key, value)), 0.0, False, scale=scale)
-        merge(out_THD[middle:end], lse_TH[middle:end], out[0].transpose(0, 1), lse[0].t())
+        merge(out_THD[responses], lse_TH[responses], out[0].transpose(0, 1), lse[0].t())
     return out_THD, lse_TH
 
 
@@ -57,28 +61,26 @@ def tree_attention_backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the gradients of query, key and value from that of the output; parts are summed in the lse's dtype."""
     plan = plan_of(table_S3)
-    heads, key_heads = query_THD.shape[1], key_TGD.shape[1]
-    ratio = heads // key_heads
-    grad_THD, query_THD = grad_THD.contiguous(), query_THD.contiguous()
-    key_THD, value_THD = _repeat(key_TGD, ratio), _repeat(value_TGD, ratio)
-    sums = [torch.empty_like(query_THD, dtype=lse_TH.dtype) for _ in range(3)]
-    for bucket in plan.buckets:
-        inputs = (_batch(x, bucket) for x in (query_THD, key_THD, value_THD, out_THD))
-        parts = FLASH_BACKWARD(
-            _batch(grad_THD, bucket, zeros=True), *inputs, _batch(lse_TH, bucket), 0.0, True, scale=scale
-        )  # fmt: skip
-        for total, part in zip(sums, parts, strict=True):
-            _put(total, part, bucket)
-    for root, middle, end in plan.crossings:
-        responses, prompt = slice(middle, end), slice(root, middle)
-        parts = FLASH_BACKWARD(
-            _row(grad_THD[responses]), _row(query_THD[responses]), _row(key_THD[prompt]), _row(value_THD[prompt]),
+    grad_THD, *inputs = (x.contiguous() for x in (grad_THD, query_THD, key_TGD, value_TGD))
+    parts = [
+        FLASH_BACKWARD(
+            _batch(grad_THD, bucket, zeros=True), *(_batch(x, bucket) for x in (*inputs, out_THD, lse_TH)),
+            0.0, True, scale=scale,
+        )
+        for bucket in plan.buckets
+    ]  # fmt: skip
+    sums = [_join(batches, plan.buckets, len(query_THD)) for batches in zip(*parts, strict=True)]
+    if plan.crossings:
+        sums = [total.to(lse_TH.dtype) for total in sums]
+    for prompt, responses in plan.crossings:
+        places = (responses, prompt, prompt)
+        crossing = FLASH_BACKWARD(
+            _row(grad_THD[responses]), *(_row(x[place]) for x, place in zip(inputs, places, strict=True)),
             _row(out_THD[responses]), _row(lse_TH[responses]), 0.0, False, scale=scale,
         )  # fmt: skip
-        for total, part, place in zip(sums, parts, (responses, prompt, prompt), strict=True):
+        for total, part, place in zip(sums, crossing, places, strict=True):
             total[place] += part[0].transpose(0, 1)
-    key_sums = [total.view(len(total), key_heads, ratio, -1).sum(2) for total in sums[1:]]
-    query_grad, key_grad, value_grad = (total.to(query_THD.dtype) for total in (sums[0], *key_sums))
+    query_grad, key_grad, value_grad = (total.to(query_THD.dtype) for total in sums)
     return query_grad, key_grad, value_grad
 
 
@@ -86,7 +88,11 @@ def tree_attention_backward(
 def _(
     query_THD: Tensor, key_TGD: Tensor, value_TGD: Tensor, table_S3: Tensor, scale: float
 ) -> tuple[Tensor, Tensor]:
-    return _empty_results(query_THD)
+    accumulated = torch.float64 if query_THD.dtype == torch.float64 else torch.float32
+    return (
+        query_THD.new_empty(query_THD.shape),
+        query_THD.new_empty(query_THD.shape[:2], dtype=accumulated),
+    )
 
 
 @tree_attention_backward.register_fake
@@ -131,19 +137,6 @@ def _backward(ctx: Any, grad_THD: Tensor, _: Tensor) -> tuple[Tensor | None, ...
 tree_attention.register_autograd(_backward, setup_context=_save)
 
 
-def _empty_results(query_THD: Tensor) -> tuple[Tensor, Tensor]:
-    accumulated = torch.float64 if query_THD.dtype == torch.float64 else torch.float32
-    return (
-        query_THD.new_empty(query_THD.shape),
-        query_THD.new_empty(query_THD.shape[:2], dtype=accumulated),
-    )
-
-
-def _repeat(rows_TGD: Tensor, ratio: int) -> Tensor:
-    """Return keys or values once per query head; torch's flash attention on the CPU takes equally many heads only."""
-    return rows_TGD.contiguous() if ratio == 1 else rows_TGD.repeat_interleave(ratio, dim=1)
-
-
 def _row(rows: Tensor) -> Tensor:
     """Return (tokens, heads, ...) as the one row (1, heads, tokens, ...) flash attention takes."""
     return rows.transpose(0, 1)[None]
@@ -163,11 +156,15 @@ def _batch(rows: Tensor, bucket: Bucket, zeros: bool = False) -> Tensor:
     return taken.view(bucket.count, bucket.width, *rows.shape[1:]).transpose(1, 2)
 
 
-def _put(rows: Tensor, batch: Tensor, bucket: Bucket) -> None:
-    """Write a bucket's results (count, heads, width, ...) to their tokens in (T, heads, ...)."""
-    flat = batch.transpose(1, 2).flatten(0, 1)
-    if bucket.gather is None:
-        rows[bucket.start : bucket.start + len(flat)] = flat
-    else:
-        kept = flat.index_select(0, bucket.gather.kept)
-        rows.index_copy_(0, bucket.gather.tokens, kept.to(rows.dtype))
+def _join(batches: Sequence[Tensor], buckets: Sequence[Bucket], tokens: int) -> Tensor:
+    """Return the buckets' results, each (count, heads, width, ...), as those of the row, (T, heads, ...)."""
+    flats = [batch.transpose(1, 2).flatten(0, 1) for batch in batches]
+    if len(buckets) == 1 and buckets[0].gather is None:
+        return flats[0]
+    rows = flats[0].new_empty(tokens, *flats[0].shape[1:])
+    for flat, bucket in zip(flats, buckets, strict=True):
+        if bucket.gather is None:
+            rows[bucket.start : bucket.start + len(flat)] = flat
+        else:
+            rows.index_copy_(0, bucket.gather.tokens, flat.index_select(0, bucket.gather.kept))
+    return rows

@@ -17,9 +17,11 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 KEEP_BYTES = 64 * 2**20
-"""Logits of all tokens up to this size are kept for the backward pass; more are computed a second time."""
+"""What is made of the logits of all tokens is kept for the backward pass up to this size, else made a second time."""
 BLOCK_BYTES = 16 * 2**20
 """Size of one block of logits in the result's precision; `token_logp` holds one or two at a time."""
+CPU_BLOCK_BYTES = 8 * 2**20
+"""The same on CPUs: it is to fit in their cache, and freed blocks to stay with the process."""
 ROWS_BYTES = 36 * 2**20
 """The same for `token_values`, whose loss makes about five. Above 32 MiB, as glibc gives such memory back at once."""
 
@@ -32,13 +34,15 @@ def token_logp(
     softcap: float | None = None,
     scale: float = 1.0,
     keep_bytes: int = KEEP_BYTES,
-    block_bytes: int = BLOCK_BYTES,
+    block_bytes: int | None = None,
 ) -> Tensor:
     """Return log P(target) of each token in nats, shape (N,), float32 (float64 for float64 inputs).
 
-    Matrix products run in the inputs' dtype, everything after them in the result's. If N·V logits of that take at most
-    `keep_bytes` they are kept and a step costs 3 matrix products, else 4. Differentiable in h_ND and w_VD.
+    Matrix products run in the inputs' dtype, everything after them in the result's. If N·V values of that (2·N·V with a soft
+    cap) take at most `keep_bytes` they are kept and a step costs 3 matrix products, else 4. Differentiable in h_ND and w_VD.
     """
+    if block_bytes is None:
+        block_bytes = CPU_BLOCK_BYTES if h_ND.device.type == "cpu" else BLOCK_BYTES
     logp_N: Tensor = _TokenLogp.apply(
         h_ND, w_VD, targets_N, softcap, scale, keep_bytes, block_bytes
     )  # type: ignore[no-untyped-call]
@@ -83,18 +87,22 @@ class _TokenLogp(torch.autograd.Function):
     ) -> Tensor:
         exact = _exact(h_ND)
         tokens, vocabulary = len(h_ND), len(w_VD)
-        keep = tokens * vocabulary * exact.itemsize <= keep_bytes and any(ctx.needs_input_grad)
+        values = tokens * vocabulary * (1 if softcap is None else 2)
+        keep = values * exact.itemsize <= keep_bytes and any(ctx.needs_input_grad)
         block = _block(tokens, vocabulary, exact, block_bytes)
         lse_N = torch.full((tokens,), float("-inf"), dtype=exact, device=h_ND.device)
         chosen_N = torch.zeros_like(lse_N)
-        kept = []
+        kept: list[Tensor | None] = []
         for start in range(0, vocabulary, block):
             z_NB = _logits(h_ND, w_VD[start : start + block], softcap, scale)
             inside_N, column_N = _columns(targets_N, start, z_NB.shape[1])
             chosen_N += z_NB.gather(1, column_N[:, None])[:, 0] * inside_N
+            slope_NB = _slope(z_NB, softcap) if keep else None
+            top_N1 = z_NB.amax(dim=1, keepdim=True)
+            e_NB = z_NB.sub_(top_N1).exp_()
             if keep:
-                kept.append(z_NB)
-            lse_N = torch.logaddexp(lse_N, z_NB.logsumexp(1) if keep else _log_sum_exp_(z_NB))
+                kept += [e_NB, top_N1, slope_NB]
+            lse_N = torch.logaddexp(lse_N, e_NB.sum(dim=1).log_().add_(top_N1[:, 0]))
         ctx.save_for_backward(h_ND, w_VD, targets_N, lse_N, *kept)
         ctx.settings = softcap, scale, block
         return chosen_N - lse_N
@@ -107,11 +115,14 @@ class _TokenLogp(torch.autograd.Function):
         dw_VD = torch.empty_like(w_VD) if ctx.needs_input_grad[1] else None
         for number, start in enumerate(range(0, len(w_VD), block)):
             w_BD = w_VD[start : start + block]
-            z_NB = kept[number] if kept else _logits(h_ND, w_BD, softcap, scale)
-            # Kept logits belong to autograd, which may want them again; computed ones are ours to overwrite.
-            slope_NB = None if softcap is None else 1 - (z_NB / softcap).square_()
-            g_NB = (z_NB - lse_N[:, None]) if kept else z_NB.sub_(lse_N[:, None])
-            g_NB.exp_().mul_(-grad_N[:, None])
+            if kept:
+                # They belong to autograd, which may want them again: not to be overwritten.
+                e_NB, top_N1, slope_NB = kept[3 * number : 3 * number + 3]
+                g_NB = e_NB * (top_N1 - lse_N[:, None]).exp_().mul_(-grad_N[:, None])
+            else:
+                z_NB = _logits(h_ND, w_BD, softcap, scale)
+                slope_NB = _slope(z_NB, softcap)
+                g_NB = z_NB.sub_(lse_N[:, None]).exp_().mul_(-grad_N[:, None])
             inside_N, column_N = _columns(targets_N, start, g_NB.shape[1])
             g_NB.scatter_add_(1, column_N[:, None], (grad_N * inside_N)[:, None])
             if slope_NB is not None:
@@ -188,10 +199,9 @@ def _capped(products: Tensor, softcap: float | None, scale: float) -> Tensor:
     return products if softcap is None else torch.tanh(products / softcap) * softcap
 
 
-def _log_sum_exp_(z_NB: Tensor) -> Tensor:
-    """Return the log-sum-exp over columns; it overwrites its argument rather than take another block of memory."""
-    top_N1 = z_NB.amax(dim=1, keepdim=True)
-    return z_NB.sub_(top_N1).exp_().sum(dim=1).log_().add_(top_N1[:, 0])
+def _slope(z_NB: Tensor, softcap: float | None) -> Tensor | None:
+    """Return the derivative of capped logits by uncapped ones; None = 1."""
+    return None if softcap is None else 1 - (z_NB / softcap).square_()
 
 
 def _columns(targets_N: Tensor, start: int, width: int) -> tuple[Tensor, Tensor]:

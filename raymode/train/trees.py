@@ -58,10 +58,14 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Attention over a row in two parts: each segment over itself, and a tree's responses over its prompt."""
+    """Attention over a row in two parts: segments over themselves, and responses over their prompt.
+
+    `buckets` hold every token; a tree's prompt and first response are one segment of them. `crossings` are the tokens
+    of the prompt and of the other responses, for each tree with more than one.
+    """
 
     buckets: tuple[Bucket, ...]
-    crossings: tuple[tuple[int, int, int], ...]
+    crossings: tuple[tuple[slice, slice], ...]
 
 
 def layout_of(prompts: Sequence[int], responses: Sequence[Sequence[int]]) -> Layout:
@@ -116,8 +120,13 @@ def bucketed(spans: Sequence[tuple[int, int]], wasted: int = PADDED_PAIRS) -> li
 
 @functools.lru_cache(maxsize=64)
 def _plan(table: bytes) -> Plan:
-    spans = [(start, end) for start, end, _ in segments_of(table)]
-    return Plan(tuple(bucketed(spans)), tuple(crossings_of(table)))
+    ends = {start: end for start, end, _ in segments_of(table)}
+    crossings = []
+    for root, middle, end in crossings_of(table):
+        second = ends[root] = ends.pop(middle)
+        if second < end:
+            crossings.append((slice(root, middle), slice(second, end)))
+    return Plan(tuple(bucketed(list(ends.items()))), tuple(crossings))
 
 
 def _bucket(spans: Sequence[tuple[int, int]]) -> Bucket:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from raymode.errors import DataError
 from raymode.train.packing import pack_padded, pack_shared
 from raymode.train.tokens import EncodedGroup
-from raymode.train.trees import IS_PROMPT, bucketed, crossings_of, layout_of, plan_of
+from raymode.train.trees import IS_PROMPT, Bucket, bucketed, crossings_of, layout_of, plan_of
 
 GROUPS = [
     EncodedGroup("a", (1, 2, 3), ((4, 5), (6,))),
@@ -139,9 +139,14 @@ def test_buckets_cover_every_token_once_and_waste_little(lengths, wasted):
 
 
 def test_equal_neighbours_need_no_index():
-    plan = plan_of(layout_of([4], [[3, 3, 3]]).table_S3)
-    assert [(b.count, b.width, b.start) for b in bucketed([(4, 7), (7, 10), (10, 13)])] == [(3, 3, 4)]  # fmt: skip
-    assert plan.crossings == ((0, 4, 13),)
+    (bucket,) = bucketed([(4, 7), (7, 10), (10, 13)])
+    assert bucket == Bucket(3, 3, 4, gather=None)
+
+
+def test_a_prompt_and_its_first_response_are_one_segment():
+    plan = plan_of(layout_of([14, 5], [[3, 2, 2], [16]]).table_S3)
+    assert plan.buckets == (Bucket(1, 21, 21, None), Bucket(1, 17, 0, None), Bucket(2, 2, 17, None))
+    assert plan.crossings == ((slice(0, 14), slice(17, 21)),)
 
 
 def test_a_tree_without_responses_has_nothing_to_cross():
