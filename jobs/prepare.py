@@ -7,7 +7,9 @@ from raymode.stages import prepare_training
 
 def work(config: Config) -> None:
     prepare_training(config)
-    print("prepared; now: python -m torch.distributed.run --standalone --nproc-per-node N -m raymode.train.loop")
+    print(
+        "prepared; now: python -m torch.distributed.run --standalone --nproc-per-node N -m raymode.train.loop"
+    )
     print(f"with the same keys, among them run_dir={config.run_dir}")
 
 

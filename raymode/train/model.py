@@ -60,7 +60,9 @@ class ResponseModel(nn.Module):
         embeddings = (causal_lm.get_input_embeddings(), output)
         outer = {id(weight) for module in embeddings for weight in module.parameters()}
         self._output_weights: int = output.weight.numel()
-        self._inner_weights = sum(p.numel() for p in causal_lm.parameters() if id(p) not in outer)
+        self._inner_weights: int = sum(
+            p.numel() for p in causal_lm.parameters() if id(p) not in outer
+        )
         # Transformers' sdpa leaves a soft cap out without a word.
         capped = getattr(settings, "attn_logit_softcapping", None) is not None
         self._padded_attention = "eager" if capped else "sdpa"

@@ -106,7 +106,10 @@ def test_local_paths_are_absolute_because_workers_stand_elsewhere(tmp_path, monk
     ("argument", "says"),
     [
         ("sweep.budgets=[7]", "P = B/K must be whole"),
-        ("train.responses_per_step=8", "sweep.responses=3: train.responses_per_step=8 must be a multiple"),
+        (
+            "train.responses_per_step=8",
+            "sweep.responses=3: train.responses_per_step=8 must be a multiple",
+        ),
     ],
 )
 def test_only_a_sweep_needs_its_cells_whole(argument, says):
