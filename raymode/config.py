@@ -33,6 +33,7 @@ PACKINGS = ("shared", "padded")
 ORDERS = ("grouped", "shuffled", "mixed")
 SCHEDULES = ("cosine", "linear", "constant")
 DTYPES = ("float32", "bfloat16")
+TRACKERS = ("tensorboard", "wandb", "mlflow")
 ENGINES = ("vllm", "transformers")
 PACKAGE_NAME = re.compile(
     r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?"
@@ -195,6 +196,9 @@ class TrainConfig:
     )
     stop_on: str = key(
         "heldout_nll", "what train.patience looks at; lower is better (docs/losses.md)"
+    )
+    log: tuple[str, ...] = key(
+        (), f"where metrics go besides metrics.jsonl, such as [tensorboard]: {', '.join(TRACKERS)}"
     )
     peak_tflops: float = key(
         0.0,

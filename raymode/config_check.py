@@ -17,6 +17,7 @@ from raymode.config import (
     SOURCES,
     SPLITS,
     TINY_MODEL_TOKENS,
+    TRACKERS,
     Config,
     TrainConfig,
 )
@@ -35,6 +36,8 @@ def check(config: Config) -> None:
     _one_of("train.order", train.order, ORDERS)
     _one_of("train.schedule", train.schedule, SCHEDULES)
     _one_of("train.dtype", train.dtype, DTYPES)
+    for name in train.log:
+        _one_of("train.log", name, TRACKERS)
     _one_of("loss.gem_variant", config.loss.gem_variant, ("linear", "logsigmoid"))
     _one_of("train.selection", train.selection, SELECTIONS)
     _one_of("eco.reduction", config.eco.reduction, ECO_REDUCTIONS)

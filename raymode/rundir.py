@@ -37,6 +37,7 @@ HOW = {
             "min_workers",
             "gpu",
             "peak_tflops",
+            "log",
             "checkpoint_every",
             "max_failures",
             "keep_every",

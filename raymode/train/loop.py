@@ -31,6 +31,7 @@ from raymode.train.prepared import BASE, training_summary
 from raymode.train.ranks import rank_and_world
 from raymode.train.step import learning_rate, update
 from raymode.train.tokens import EncodedGroup, encode, groups_of
+from raymode.train.trackers import Trackers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -81,6 +82,7 @@ class Run:
             fused=True,
         )
         self.checkpoints = Checkpoints(store, self.model, self.optimizer)
+        self.trackers = Trackers(config, store, self.rank)
         self.done = self.checkpoints.load()
         self.history = _read_metrics(store, self.done)
         self.model.train()
@@ -100,6 +102,7 @@ class Run:
         if settings.heldout_every and self.done % settings.heldout_every == 0:
             metrics |= self._measure()
         self.history.append({"step": self.done, **metrics})
+        self.trackers.write(self.done, metrics)
         if settings.patience and self._is_best():
             self._leave()
         if settings.keep_every and self.done % settings.keep_every == 0:
@@ -114,6 +117,7 @@ class Run:
     def finish(self) -> None:
         """Write what a finished run leaves behind."""
         self.checkpoints.wait()
+        self.trackers.close()
         self._write_metrics()
         if not self.config.train.patience or not self._measured:
             self._leave()

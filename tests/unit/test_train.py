@@ -1,6 +1,7 @@
 """Training on groups: masks, order, exact normalisation, resuming; plain torch, tiny models."""
 
 import dataclasses
+import importlib.util
 import json
 from pathlib import Path
 
@@ -324,3 +325,21 @@ def test_a_loss_of_ones_own_is_found_by_its_path(tmp_path, base, monkeypatch):
     assert losses_of(own)[0] == pytest.approx(0.75 * losses_of(plain)[0])
     with pytest.raises(ConfigError, match=r"train.loss=my_losses:whole: cannot be imported"):
         run(tmp_path, base, "none", changed(loss="my_losses:whole"))
+
+
+def test_metrics_also_go_to_a_tracker(tmp_path, base):
+    pytest.importorskip("tensorboard", reason="pip install tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    store = run(tmp_path, base, "tracked", changed(log=("tensorboard",)))
+    events = EventAccumulator(store.path("tensorboard"))
+    events.Reload()
+    found = [event.value for event in events.Scalars("train/loss")]
+    assert found == pytest.approx(losses_of(store), rel=1e-6)
+
+
+def test_a_tracker_that_is_not_installed_is_named(tmp_path, base):
+    if importlib.util.find_spec("wandb"):
+        pytest.skip("wandb is installed")
+    with pytest.raises(ConfigError, match=r"train.log=wandb: .*; run: pip install wandb"):
+        run(tmp_path, base, "untracked", changed(log=("wandb",)))
