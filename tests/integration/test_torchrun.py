@@ -85,6 +85,7 @@ def test_two_ranks_learn_what_one_does(tmp_path: Path, base: str) -> None:
     assert metrics(one)[-1]["loss"] < metrics(one)[0]["loss"]
 
 
+@pytest.mark.slow
 def test_the_same_command_goes_on_after_a_kill(tmp_path: Path, base: str) -> None:
     whole, cut = prepared(tmp_path / "whole", base), prepared(tmp_path / "cut", base)
     run(whole, 1, "train.steps=60")
