@@ -25,7 +25,7 @@ LEAST_R_SQUARED = 0.8
 # Most of a good fit may be the budget alone, but K is decided at equal P x K: where the differences there
 # are more than a trifle of all, the law must explain half of them.
 LEAST_WITHIN = 0.5
-TRIFLE = 0.05
+TRIFLE = 0.01
 MOST_CHANCE = 0.05
 # Free intercept, each variance in or out: the bounded optimum is the best feasible one of these.
 SUPPORTS = ((0,), (0, 1), (0, 2), (0, 1, 2))

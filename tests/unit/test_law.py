@@ -197,3 +197,14 @@ def test_disagreement_with_measurement_is_said() -> None:
     single = [p for p in shifted(0.8, 1e-3) if p.seed == 0]
     unknown = recommend(fit_law(single, 0), 2400, 4.0, 1.0)
     assert unknown.agrees is None and "one seed per cell" in unknown.sentence
+
+
+def test_a_twentieth_of_all_differences_is_no_trifle():
+    """The laptop sweep as measured: twice the NLL at the same P x K, which the law explains by nothing."""
+    cells = [
+        (480, 1, 5.79), (240, 2, 6.878), (160, 3, 6.977), (80, 6, 10.168),
+        (240, 1, 25.764), (120, 2, 22.482), (80, 3, 20.612), (40, 6, 23.332),
+    ]  # fmt: skip
+    fit = fit_law(cells)
+    assert not fit.fits
+    assert "only 1% of those between cells of the same P x K" in fit.reason
