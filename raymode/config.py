@@ -27,11 +27,14 @@ GROUP_LOSSES = (
 TOKEN_LOSSES = (
     "cross_entropy", "label_smoothing", "focal", "entropy_bonus", "gem", "sed_sft", "tofu", "dft",
 )  # fmt: skip
+ECO_LOSSES = ("eco", "eco_hinge")
+"""Those with λ = eco.weight."""
 LOSSES = (*GROUP_LOSSES, *TOKEN_LOSSES)
 ECO_REDUCTIONS = ("sum", "mean", "residual", "reference")
 PACKINGS = ("shared", "padded")
 ORDERS = ("grouped", "shuffled", "mixed")
 SCHEDULES = ("cosine", "linear", "constant")
+HELDOUT_METRICS = ("heldout_nll", "heldout_nll_per_token", "heldout_nll_cluster")
 DTYPES = ("float32", "bfloat16")
 TRACKERS = ("tensorboard", "wandb", "mlflow")
 ENGINES = ("vllm", "transformers")
@@ -194,9 +197,7 @@ class TrainConfig:
     patience: int = key(
         0, "stop after so many held-out measurements without a better NLL; 0 = never"
     )
-    stop_on: str = key(
-        "heldout_nll", "what train.patience looks at; lower is better (docs/losses.md)"
-    )
+    stop_on: str = key("heldout_nll", f"what train.patience looks at: {', '.join(HELDOUT_METRICS)}")
     log: tuple[str, ...] = key(
         (), f"where metrics go besides metrics.jsonl, such as [tensorboard]: {', '.join(TRACKERS)}"
     )
@@ -327,7 +328,7 @@ class Config:
     def label(self) -> str:
         """The run in a few words, for progress lines."""
         train, weight = self.train, self.eco.weight
-        loss = f"{train.loss} λ={weight:g}" if train.loss in ("eco", "eco_hinge") else train.loss
+        loss = f"{train.loss} λ={weight:g}" if train.loss in ECO_LOSSES else train.loss
         return f"P={train.prompts or 'all'} K={train.responses} {loss} seed {train.seed}"
 
 

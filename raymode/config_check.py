@@ -5,9 +5,11 @@ from typing import Any
 
 from raymode.config import (
     DTYPES,
+    ECO_LOSSES,
     ECO_REDUCTIONS,
     ENGINES,
     GROUP_LOSSES,
+    HELDOUT_METRICS,
     LOSSES,
     ORDERS,
     PACKAGE_NAME,
@@ -35,6 +37,7 @@ def check(config: Config) -> None:
     _one_of("train.packing", train.packing, PACKINGS)
     _one_of("train.order", train.order, ORDERS)
     _one_of("train.schedule", train.schedule, SCHEDULES)
+    _one_of("train.stop_on", train.stop_on, HELDOUT_METRICS)
     _one_of("train.dtype", train.dtype, DTYPES)
     for name in train.log:
         _one_of("train.log", name, TRACKERS)
@@ -81,11 +84,11 @@ def check_sweep(config: Config) -> None:
 def _check_training(config: Config) -> None:
     """Check that settings of training do not contradict one another."""
     train = config.train
-    if config.eco.weight and train.loss not in ("eco", "eco_hinge") and ":" not in train.loss:
+    if config.eco.weight and train.loss not in ECO_LOSSES and ":" not in train.loss:
         raise ConfigError(
             f"eco.weight={config.eco.weight}: has no effect with train.loss={train.loss}; set train.loss=eco"
         )
-    if config.eco.reduction == "reference" and train.loss not in ("eco", "eco_hinge"):
+    if config.eco.reduction == "reference" and train.loss not in ECO_LOSSES:
         raise ConfigError(
             f"eco.reduction=reference: has no effect with train.loss={train.loss}; leave it, or set train.loss=eco"
         )

@@ -73,9 +73,12 @@ def train(config: Config) -> dict[str, Any]:
 def prepare_training(config: Config) -> str:
     """Write the groups to train on and those to measure with, and return where the model to start from is.
 
-    Needs no Ray: what `python -m torch.distributed.run -m raymode.train.loop` trains on.
+    Needs no Ray: what `python -m torch.distributed.run -m raymode.train.loop` trains on. A finished run is left as it
+    is. Raises ConfigError if training was begun with another configuration.
     """
     store = open_run(config)
+    if finished(store, "train", config) is not None:
+        return prepare_base(config)
     groups, heldout = _select(config)
     begin(store, "train", config)
     store.write_rows("groups.parquet", "groups", groups)

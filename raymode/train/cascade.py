@@ -88,7 +88,7 @@ def tree_attention_backward(
 def _(
     query_THD: Tensor, key_TGD: Tensor, value_TGD: Tensor, table_S3: Tensor, scale: float
 ) -> tuple[Tensor, Tensor]:
-    accumulated = torch.float64 if query_THD.dtype == torch.float64 else torch.float32
+    accumulated = torch.promote_types(query_THD.dtype, torch.float32)
     return (
         query_THD.new_empty(query_THD.shape),
         query_THD.new_empty(query_THD.shape[:2], dtype=accumulated),

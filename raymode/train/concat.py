@@ -71,7 +71,7 @@ def _softcapped(
     """Return attention with soft-capped scores, the softmax in float32 or better as transformers' own code has it."""
     scores = torch.tanh(query @ key.transpose(2, 3) * (scale / softcap)) * softcap
     scores = scores.masked_fill(~mask, float("-inf"))
-    accumulated = torch.float64 if scores.dtype == torch.float64 else torch.float32
+    accumulated = torch.promote_types(scores.dtype, torch.float32)
     return scores.softmax(dim=-1, dtype=accumulated).to(query.dtype) @ value
 
 

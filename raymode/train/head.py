@@ -53,23 +53,20 @@ def token_values(
     h_ND: Tensor,
     w_VD: Tensor,
     targets_N: Tensor,
-    token_loss: Callable[..., Tensor],
+    token_loss: Callable[[Tensor, Tensor], Tensor],
     *,
     softcap: float | None = None,
     scale: float = 1.0,
     block_bytes: int = ROWS_BYTES,
-    **settings: Any,
 ) -> Tensor:
-    """Return `token_loss(logits_NV, targets_N, **settings)` of each token in nats, shape (N,).
+    """Return `token_loss(logits_NV, targets_N)` of each token in nats, shape (N,).
 
     The loss gets float32 logits (float64 for float64 inputs) of some tokens at a time, so it must treat every token on
-    its own. It is computed again in the backward pass. Differentiable in h_ND and w_VD, not in the settings.
+    its own. It is computed again in the backward pass. Differentiable in h_ND and w_VD.
     """
-
-    def loss(logits_NV: Tensor, targets_N: Tensor) -> Tensor:
-        return token_loss(logits_NV, targets_N, **settings)
-
-    loss_N: Tensor = _TokenValues.apply(h_ND, w_VD, targets_N, loss, softcap, scale, block_bytes)  # type: ignore[no-untyped-call]
+    loss_N: Tensor = _TokenValues.apply(
+        h_ND, w_VD, targets_N, token_loss, softcap, scale, block_bytes
+    )  # type: ignore[no-untyped-call]
     return loss_N
 
 
@@ -180,7 +177,7 @@ class _TokenValues(torch.autograd.Function):
 
 
 def _exact(h_ND: Tensor) -> torch.dtype:
-    return torch.float64 if h_ND.dtype == torch.float64 else torch.float32
+    return torch.promote_types(h_ND.dtype, torch.float32)
 
 
 def _block(long: int, total: int, exact: torch.dtype, block_bytes: int) -> int:

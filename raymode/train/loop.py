@@ -17,7 +17,7 @@ import torch.distributed as dist
 
 from raymode.config import Config, TrainConfig
 from raymode.config_load import load
-from raymode.errors import ConfigError, DataError, RaymodeError, TrainingError
+from raymode.errors import DataError, RaymodeError, TrainingError
 from raymode.rundir import finish, finished, open_run
 from raymode.seed import derive_seed
 from raymode.store import Store
@@ -71,6 +71,11 @@ class Run:
         self.tokenizer, causal_lm = load_base(base)
         self.groups = load_groups(store, self.tokenizer, config)
         self.heldout = load_heldout(store, self.tokenizer, config)
+        if settings.heldout_every and not self.heldout:
+            raise DataError(
+                f"{store.url}: train.heldout_every measures held-out responses, but the sets have none; build them"
+                " with some problems held out, or set it to 0"
+            )
         self.model = make_model(causal_lm, config, pad_id(self.tokenizer), objective.token, device)
         self.objective: Objective = objective
         self.reference = self._reference() if "reference" in objective.needs else None
@@ -99,12 +104,14 @@ class Run:
         settings = self.config.train
         metrics = self._update()
         self.done += 1
+        logps: list[list[float]] = []
         if settings.heldout_every and self.done % settings.heldout_every == 0:
-            metrics |= self._measure()
+            logps = self._likelihoods()
+            metrics |= heldout_metrics(self.heldout, logps)
         self.history.append({"step": self.done, **metrics})
         self.trackers.write(self.done, metrics)
         if settings.patience and self._is_best():
-            self._leave()
+            self._leave(logps)
         if settings.keep_every and self.done % settings.keep_every == 0:
             name = f"{KEPT}/step-{self.done:06d}"
             save_model(self.store, self.model, self.tokenizer, name, self.config)
@@ -120,7 +127,7 @@ class Run:
         self.trackers.close()
         self._write_metrics()
         if not self.config.train.patience or not self._measured:
-            self._leave()
+            self._leave(self._likelihoods())
 
     def _update(self) -> Row:
         """Make update `done` and return its metrics; a diverged update leaves its problem ids in `diverged.json`."""
@@ -154,17 +161,9 @@ class Run:
             **({"mfu": tflops / peak} if peak else {}),
         }
 
-    def _measure(self) -> Row:
-        if not self.heldout:
-            raise DataError(
-                f"{self.store.url}: train.heldout_every measures held-out responses, but the sets have none; build them"
-                " with some problems held out, or set it to 0"
-            )
-        metrics = heldout_metrics(self.heldout, likelihoods(self.model, self.heldout, self.config))
-        wanted = self.config.train.stop_on
-        if wanted not in metrics:
-            raise ConfigError(f"train.stop_on={wanted}: must be one of {', '.join(metrics)}")
-        return metrics
+    def _likelihoods(self) -> list[list[float]]:
+        """Return log P of every held-out response under the model as it is now."""
+        return likelihoods(self.model, self.heldout, self.config)
 
     @property
     def _measured(self) -> list[float]:
@@ -177,9 +176,9 @@ class Run:
         measured = self._measured
         return self.config.train.stop_on in self.history[-1] and measured[-1] == min(measured)
 
-    def _leave(self) -> None:
-        """Write the model as it is now, and what it finds of held-out responses, as the outcome of the run."""
-        rows = heldout_rows(self.heldout, likelihoods(self.model, self.heldout, self.config))
+    def _leave(self, logps: Sequence[Sequence[float]]) -> None:
+        """Write the model as it is now, and its log-probabilities of held-out responses, as the outcome of the run."""
+        rows = heldout_rows(self.heldout, logps)
         if self.rank == 0:
             self.store.write_rows("heldout.parquet", "heldout", rows)
         save_model(self.store, self.model, self.tokenizer, FINAL, self.config)

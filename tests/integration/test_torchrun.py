@@ -106,6 +106,26 @@ def test_the_same_command_goes_on_after_a_kill(tmp_path: Path, base: str) -> Non
     assert cut.rows("heldout.parquet") == whole.rows("heldout.parquet")
 
 
+def test_preparing_a_finished_run_again_leaves_it_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from raymode import stages
+    from raymode.config import Config
+    from raymode.errors import ConfigError
+    from raymode.rundir import begin, finish, finished
+
+    monkeypatch.setattr(stages, "_select", lambda config: ([], []))
+    config = Config(run_dir=str(tmp_path), model=ModelConfig(name="given"))
+    store = Store(config.run_dir)
+    assert stages.prepare_training(config) == "given"
+    begin(store, "train", config)
+    finish(store, "train", config, {"prompts": 1})
+    assert stages.prepare_training(config) == "given"
+    assert finished(store, "train", config) == {"prompts": 1}
+    with pytest.raises(ConfigError, match="train was begun with another configuration"):
+        stages.prepare_training(Config(run_dir=str(tmp_path), model=ModelConfig(name="other")))
+
+
 def test_a_directory_that_is_not_prepared_is_named(tmp_path: Path) -> None:
     done = subprocess.run(
         command(Store(str(tmp_path)), 1), capture_output=True, text=True, timeout=120

@@ -44,6 +44,7 @@ def test_the_resolved_configuration_reads_back_the_same(tmp_path):
         ("eco.reduction=reference", "set train.loss=eco"),
         ("train.packing=share", "must be one of 'shared', 'padded'"),
         ("train.patience=2", "set train.heldout_every"),
+        ("train.stop_on=loss", "train.stop_on='loss': must be one of 'heldout_nll'"),
         ("train.collision_rate=1.5", "must be at most 1"),
         ("sweep.responses=[]", "sweep.responses: is empty"),
         ("model.width=100", "must be a multiple of"),

@@ -1,5 +1,7 @@
 """The vocabulary head: equal to full logits in values and gradients, without ever holding them."""
 
+import functools
+
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
@@ -101,7 +103,8 @@ def test_large_logits_do_not_overflow():
 def test_token_losses_equal_those_on_full_logits(softcap, scale, chunk):
     h, w, targets, weights = inputs()
     expected = focal(logits(h, w, softcap, scale), targets, gamma=1.5)
-    actual = token_values(h, w, targets, focal, softcap=softcap, scale=scale, block_bytes=8 * V * chunk, gamma=1.5)  # fmt: skip
+    loss = functools.partial(focal, gamma=1.5)
+    actual = token_values(h, w, targets, loss, softcap=softcap, scale=scale, block_bytes=8 * V * chunk)  # fmt: skip
     assert far(actual, expected) < 1e-12
     for one, two in zip(gradients(actual, weights, h, w), gradients(expected, weights, h, w), strict=True):  # fmt: skip
         assert far(one, two) < 1e-12
@@ -124,7 +127,9 @@ def test_token_losses_get_float32_logits_of_bfloat16():
 
 def test_the_cross_entropy_as_a_token_loss_is_minus_the_log_probability():
     h, w, targets, _ = inputs()
-    loss = token_values(h, w, targets, cross_entropy, reduction="none", block_bytes=8 * V * 5)
+    loss = token_values(
+        h, w, targets, functools.partial(cross_entropy, reduction="none"), block_bytes=8 * V * 5
+    )
     assert far(-loss, token_logp(h, w, targets)) < 1e-12
 
 

@@ -3,6 +3,7 @@
 What training with each of them does on responses of unequal length is in `test_losses_trained.py`.
 """
 
+import dataclasses
 import functools
 import inspect
 import itertools
@@ -273,3 +274,22 @@ def test_settings_have_defaults_and_names_that_mean_one_thing():
                 assert parameter.default is not parameter.empty
                 assert parameter.name in shared or parameter.name not in seen, name
                 seen[parameter.name] = name
+
+
+def test_the_configuration_names_every_loss_and_setting_with_its_default():
+    from raymode import config
+    from raymode.token_losses import TOKEN_LOSSES
+
+    assert {*config.GROUP_LOSSES, "gepo"} == set(
+        LOSSES
+    )  # whose wrong responses no training group holds
+    assert set(config.TOKEN_LOSSES) == set(TOKEN_LOSSES)
+    settings = {
+        parameter.name: parameter.default
+        for name, loss in (*LOSSES.items(), *TOKEN_LOSSES.items())
+        if name != "gepo"
+        for parameter in inspect.signature(loss).parameters.values()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    }
+    sections = (config.EcoConfig(), config.LossConfig())
+    assert settings == {k: v for each in sections for k, v in dataclasses.asdict(each).items()}
