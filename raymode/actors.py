@@ -2,7 +2,7 @@
 
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import ray
 import ray.exceptions
@@ -10,6 +10,13 @@ import ray.exceptions
 from raymode.errors import RaymodeError
 
 IN_FLIGHT = 2  # pieces per actor: one being worked on, one waiting
+
+
+class Timed(NamedTuple):
+    """What an actor gives back for a piece."""
+
+    result: Any
+    seconds: float  # that the work took, without what the actor does once
 
 
 def answers(
@@ -21,6 +28,7 @@ def answers(
     pieces: Mapping[int, Any],
     retries: int = 3,
     hedged: bool = False,
+    here: bool = False,
 ) -> Iterator[tuple[int, Any]]:
     """Yield (number, result of `method` on the piece) once for each piece, as actors finish them.
 
@@ -34,7 +42,12 @@ def answers(
     hedged: when nothing is left to hand out, an actor that has finished is given the piece that has been under way
     longest, once more; the first answer counts. An actor that hangs then holds nobody up. `method` must give the same
     answer twice and leave nothing behind.
+
+    here: no actor is started; one object does all pieces in this process, and its method `close` is called at the end.
     """
+    if here:
+        yield from _answers_here(actor_class(*arguments), method, pieces)
+        return
     # "DEFAULT": not inside the placement group of a Tune trial, which holds next to nothing.
     remote: Any = ray.remote(actor_class).options(
         max_restarts=-1, max_task_retries=retries, scheduling_strategy="DEFAULT", **options
@@ -65,6 +78,14 @@ def answers(
     finally:
         for actor in pool:
             ray.kill(actor)
+
+
+def _answers_here(worker: Any, method: str, pieces: Mapping[int, Any]) -> Iterator[tuple[int, Any]]:
+    try:
+        for number, piece in pieces.items():
+            yield number, getattr(worker, method)(piece)
+    finally:
+        worker.close()
 
 
 class ActorDied(RaymodeError):

@@ -1,16 +1,20 @@
-"""Joining or starting a Ray cluster: the one place that calls ray.init."""
+"""Joining or starting a Ray cluster, the one place that calls ray.init; and what a part of the work finds there."""
 
 import os
 import sys
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import ray
 
 from raymode.config import RayConfig
+from raymode.config_ray import labels_of
 from raymode.errors import ConfigError
 
 # Ray Train looks at its workers so often, seconds: a finished fit is noticed that much later.
 TRAIN_POLL_S = "0.5"
+ANYWHERE: Mapping[str, str] = MappingProxyType({})
 JOINED = "RAYMODE_JOINED_CLUSTER"  # "1" on a cluster that was there before: it may grow
 ENVIRONMENT = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": TRAIN_POLL_S,
@@ -20,6 +24,8 @@ ENVIRONMENT = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "TRANSFORMERS_VERBOSITY": "error",
     "TOKENIZERS_PARALLELISM": "false",
+    "TORCH_CPP_LOG_LEVEL": "ERROR",
+    "PYTHONWARNINGS": "ignore::FutureWarning",
 }
 
 
@@ -53,15 +59,37 @@ def _join(address: str, options: dict[str, Any]) -> None:
         ) from error
 
 
-def require(cpus: float, gpus: float, what: str) -> None:
-    """Check that `what` fits the whole cluster: it would wait for ever.
+def selector(config: RayConfig, place: str) -> dict[str, str]:
+    """Return the labels of the nodes that may do the work of `place`, as Ray's label_selector; none: all nodes may."""
+    return labels_of(config).get(place, {})
+
+
+def capacity(where: Mapping[str, str] = ANYWHERE) -> dict[str, float] | None:
+    """Return the resources in sum, used or free, of the living nodes with these labels; None if there is no such node."""
+    found = [node["Resources"] for node in ray.nodes() if node["Alive"] and _has(node, where)]
+    if not found:
+        return None
+    return {name: sum(each.get(name, 0.0) for each in found) for name in set().union(*found)}
+
+
+def _has(node: Mapping[str, Any], where: Mapping[str, str]) -> bool:
+    return all(node["Labels"].get(key) == value for key, value in where.items())
+
+
+def require(cpus: float, gpus: float, what: str, where: Mapping[str, str] = ANYWHERE) -> None:
+    """Check that `what` fits the nodes with the labels `where`, taken together: it would wait for ever.
 
     On a cluster of our own that is a ConfigError. One that was joined may be scaling up: a line says what is waited for.
     """
-    have = ray.cluster_resources()
-    if cpus <= have.get("CPU", 0) and gpus <= have.get("GPU", 0):
+    have = capacity(where) or {}
+    if have and cpus <= have.get("CPU", 0) and gpus <= have.get("GPU", 0):
         return
-    message = f"{what}: needs {cpus:g} CPUs and {gpus:g} GPUs, the cluster has {have.get('CPU', 0):g} and {have.get('GPU', 0):g}"
+    nodes = "".join(f" on nodes with {key}={value}" for key, value in where.items())
+    message = (
+        f"{what}: needs {cpus:g} CPUs and {gpus:g} GPUs{nodes}, the cluster has {have.get('CPU', 0):g} and"
+        f" {have.get('GPU', 0):g}{' there' if where else ''}"
+    )
     if os.environ.get(JOINED) != "1":
-        raise ConfigError(f"{message}; use fewer workers or a larger cluster")
+        remedy = "leave out ray.labels" if where and not have else "use fewer workers"
+        raise ConfigError(f"{message}; {remedy} or a larger cluster")
     print(f"{message}: waiting for it to grow", file=sys.stderr, flush=True)

@@ -57,6 +57,8 @@ LANGUAGES = (
 SIMULATIONS = (
     "variance", "budget", "lottery", "selection", "emse", "similarity", "transformer", "two_level",
 )  # fmt: skip
+PLACES = ("drive", "verify", "train", "sample")
+"""What may be kept to nodes of its own: drivers of trials, and the work of the stages."""
 PACKAGE_NAME = re.compile(
     r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?"
 )  # of a distribution (PEP 508)
@@ -244,6 +246,9 @@ class TrainConfig:
     keep_every: int = key(0, "updates between models that are kept in models/; 0 = the last only")
     checkpoint_every: int = key(100, "updates between checkpoints to resume from")
     max_failures: int = key(3, "how often lost workers are replaced before the run fails")
+    max_preemption_failures: int = key(
+        -1, "the same for machines whose loss was announced (docs/cluster.md); -1 = always"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -426,6 +431,16 @@ class RayConfig:
 
     address: str = key("", "cluster to join; empty = RAY_ADDRESS, else a local one")
     cpus: int = key(0, "CPUs of a local cluster; 0 = all of this machine")
+    in_process: str = key(
+        "auto",
+        "train, sample and judge in the process that asks, without workers: always; never; auto = where a sweep's cells"
+        " need one CPU and nothing else",
+    )
+    labels: tuple[str, ...] = key(
+        (),
+        f"what runs only on nodes with its label, some of {', '.join(PLACES)}; train means raymode/train=true,"
+        " train:pool=a100 a label of your own (docs/cluster.md)",
+    )
 
 
 @dataclass(frozen=True, slots=True)

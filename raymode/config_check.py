@@ -25,6 +25,7 @@ from raymode.config import (
     TRACKERS,
     Config,
 )
+from raymode.config_ray import check_in_process, labels_of
 from raymode.config_sample import check_sampling
 from raymode.config_training import check_training, whole_groups
 from raymode.errors import ConfigError
@@ -61,6 +62,8 @@ def check(config: Config) -> None:
     check_training(config)
     check_sampling(config)
     _check_scoring(config)
+    labels_of(config.ray)
+    check_in_process(config)
     if config.model.width % 64:
         raise ConfigError(
             f"model.width={config.model.width}: must be a multiple of 64, the size of an attention head"
@@ -141,7 +144,8 @@ def _at_least(config: Config) -> None:
         "sandbox.lanes": 1,
         "model.vocabulary": 320, "model.width": 64, "model.layers": 1, "train.prompts": 0, "train.responses": 1,
         "train.minimum_responses": 0, "train.diversity_weight": 0, "train.steps": 1, "train.responses_per_step": 1, "train.max_tokens": 8,
-        "train.workers": 1, "train.checkpoint_every": 1, "train.max_failures": 0, "train.warmup_steps": 0, "train.seed": 0,
+        "train.workers": 1, "train.checkpoint_every": 1, "train.max_failures": 0,
+        "train.max_preemption_failures": -1, "train.warmup_steps": 0, "train.seed": 0,
         "train.tokens_per_batch": 0, "train.collision_rate": 0, "train.lora_rank": 0, "train.lora_alpha": 0,
         "train.heldout_every": 0, "train.patience": 0, "train.keep_every": 0, "train.min_workers": 0, "train.peak_tflops": 0,
         "loss.beta": 1e-6, "loss.tilt": 0, "loss.uniformity": 0, "loss.samples": 1, "loss.smoothing": 0, "loss.gamma": 0,

@@ -10,6 +10,7 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ HOW = {
             "log",
             "checkpoint_every",
             "max_failures",
+            "max_preemption_failures",
             "keep_every",
         ),
         # Exact whatever they say, but for rounding:
@@ -124,6 +126,30 @@ def finish(store: Store, stage: str, config: Config, summary: dict[str, Any]) ->
     """Record that `stage` is finished; the last thing a stage writes."""
     store.write_json(f"{stage}.json", {"inputs": _made_with(config, stage), "summary": summary})
     return summary
+
+
+class Clock:
+    """A stage's seconds over all its sittings: of the wall, and of work in its actors, starting them left out."""
+
+    def __init__(self, store: Store, stage: str) -> None:
+        self._store, self._name = store, f"{stage}.seconds.json"
+        before = store.read_json(self._name) if store.exists(self._name) else {}
+        self._began = time.monotonic() - before.get("wall_s", 0.0)
+        self._work_s: float = before.get("work_s", 0.0)
+
+    def seconds(self) -> dict[str, float]:
+        """Return `wall_s` and `work_s` so far."""
+        return {"wall_s": time.monotonic() - self._began, "work_s": self._work_s}
+
+    def work(self, seconds: float) -> None:
+        """Add work that is done, and note what it took so far: the next sitting adds to it."""
+        self._work_s += seconds
+        self._store.write_json(self._name, self.seconds())
+
+    def stop(self) -> dict[str, float]:
+        """Return `seconds()` for the stage's summary, where they are kept from now on."""
+        self._store.delete(self._name)
+        return self.seconds()
 
 
 def _made_with(config: Config, stage: str) -> dict[str, Any]:

@@ -9,22 +9,21 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from raymode.config import Config, fingerprint, to_dict
-from raymode.errors import ConfigError, DataError, StorageError
+from raymode.config_ray import is_in_process
+from raymode.errors import DataError
 from raymode.rundir import (
+    Clock,
     begin,
     describe,
     finish,
     finished,
-    first_difference,
-    inputs,
     open_run,
     run_id,
 )
 from raymode.seed import derive_seed
 from raymode.store import Store
+from raymode.tables import set_table
 from raymode.train.packages import require_packages
 from raymode.train.prepared import BASE, seconds_before, training_summary
 
@@ -111,7 +110,8 @@ def sample(config: Config) -> dict[str, Any]:
     done = finished(store, "sample", config)
     if done is not None:
         return done
-    started = time.monotonic()
+    clock = Clock(store, "sample")
+    from raymode.cluster import selector
     from raymode.sample.pool import Model, sample_all, weights_of
     from raymode.sample.prompts import make_requests
 
@@ -124,13 +124,24 @@ def sample(config: Config) -> dict[str, Any]:
         base = settings.handoff_model or prepare_base(config)
     begin(store, "sample", config)
     model = Model(weights, base, config.train.mode_tokens)
-    sample_all(requests, model, settings, store, run_id(config), config.label)
+    where = selector(config.ray, "sample")
+    sample_all(
+        requests,
+        model,
+        settings,
+        store,
+        run_id(config),
+        config.label,
+        clock,
+        where,
+        is_in_process(config),
+    )
     reasons = store.read_table("completions", ["finish_reason"]).column(0).to_pylist()
     summary = {
         "completions": len(reasons),
         "unparsed": reasons.count("unparsed"),
         "weights": weights.content,
-        "wall_s": time.monotonic() - started,
+        **clock.stop(),
     }
     return finish(store, "sample", config, summary)
 
@@ -144,7 +155,7 @@ def score(config: Config) -> dict[str, Any]:
     done = finished(store, "score", config)
     if done is not None:
         return done
-    started = time.monotonic()
+    clock = Clock(store, "score")
     from raymode.measure.judges import judge_completions
     from raymode.measure.table import across_problems, choice_table, score_table, summary_table
     from raymode.measure.verdicts import is_text_problem
@@ -156,7 +167,7 @@ def score(config: Config) -> dict[str, Any]:
     chosen = set_table(config, "solutions", columns, ("problem_id", list(problems)))
     solutions = chosen.to_pylist()
     begin(store, "score", config)
-    judged = judge_completions(completions, problems, solutions, config, store)
+    judged = judge_completions(completions, problems, solutions, config, store, clock)
     extra = _branching(config, store, completions, problems) if config.score.branching else {}
     scores = score_table(completions, judged, problems, solutions, config.score, extra)
     seed = derive_seed(config.seed, "score")
@@ -164,9 +175,7 @@ def score(config: Config) -> dict[str, Any]:
     store.write_table("choices.parquet", choice_table(completions, judged, solutions, seed))
     store.write_table("summary.parquet", summary_table(scores.to_pylist(), seed, across))
     store.write_table("scores.parquet", scores)
-    return finish(
-        store, "score", config, {"problems": len(problems), "wall_s": time.monotonic() - started}
-    )
+    return finish(store, "score", config, {"problems": len(problems), **clock.stop()})
 
 
 def _branching(
@@ -176,6 +185,7 @@ def _branching(
     problems: dict[str, dict[str, Any]],
 ) -> dict[tuple[str, str, str], dict[str, float]]:
     """Write `branching.parquet` and return the branching factors by row of `scores`."""
+    from raymode.cluster import selector
     from raymode.measure.forcing import Setting, branching
     from raymode.sample.prompts import decodings
 
@@ -184,6 +194,8 @@ def _branching(
         {point.name: point.temperature for point in decodings(config.sample)},
         ends=not config.sample.stop,
         gpus=min(1.0, config.sample.gpu_per_engine),
+        where=selector(config.ray, "sample"),
+        here=is_in_process(config),
     )
     prompts = {name: row["prompt"] for name, row in problems.items()}
     factors, curve = branching(completions, prompts, setting)
@@ -245,33 +257,6 @@ def prepare_base(config: Config) -> str:
             make_base(texts, config.model, seed, Path(directory))
             sets.upload(Path(directory), name)
     return f"{sets.url}/{name}"
-
-
-def set_table(
-    config: Config,
-    name: str,
-    columns: list[str] | None = None,
-    where: tuple[str, list[str]] | None = None,
-) -> pa.Table:
-    """Return a table of the finished sets; see `Store.read_table`.
-
-    Raises StorageError if they are not finished, ConfigError if the run's own sets were made with another
-    configuration; sets named by `sets.path` are taken as they are.
-    """
-    sets = Store(config.sets_path)
-    if not sets.exists("manifest.json"):
-        raise StorageError(
-            f"{sets.url}: holds no finished sets; run jobs/build_sets.py first, or set sets.path"
-        )
-    if not config.sets.path:
-        difference = first_difference(
-            sets.read_json("inputs.json"), inputs(config, "sets"), only_new=True
-        )
-        if difference:
-            raise ConfigError(
-                f"{sets.url}: was built with another configuration: {difference}; set sets.path to use it as it is"
-            )
-    return sets.read_table(name, columns, where)
 
 
 def _select(config: Config) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -8,7 +8,6 @@ answer takes longer than a small program.
 """
 
 import contextlib
-import functools
 import hashlib
 import sys
 from collections import Counter
@@ -26,6 +25,7 @@ from raymode.sandbox.verdict import QUARANTINED
 
 DEATHS = 2  # of its judge, while it ran: a program is then in quarantine
 PATIENCE = 6  # deaths over one problem that put nothing in quarantine: programs are not the cause
+SHARED = "raymode-watch"  # the name of a watch for all stages of this job
 SHOWN = 20  # programs named in one line
 
 
@@ -115,15 +115,22 @@ class Watch:
 
 
 @contextlib.contextmanager
-def watching() -> Iterator[Any]:
+def watching(shared: bool = False) -> Iterator[Any]:
     """Yield the handle of a new watch on this node; it and the judges that joined it end with the block.
 
     A judge that is only let go of may live on, after an error, and keep its CPU from the next stage.
+
+    shared: stages that this job begins meanwhile, anywhere, have this watch in place of one of their own.
     """
+    there = _shared_watch()
+    if there is not None:
+        yield there
+        return
     here = ray.get_runtime_context().get_node_id()
     remote: Any = ray.remote(Watch).options(
-        num_cpus=0, max_restarts=-1, max_task_retries=-1,
-        scheduling_strategy=NodeAffinitySchedulingStrategy(here, soft=True),
+        num_cpus=0, max_restarts=-1, max_task_retries=-1, name=SHARED if shared else None,
+        # Not soft: Ray places what is softly bound to a node without CPUs, as the head is, on another.
+        scheduling_strategy=NodeAffinitySchedulingStrategy(here, soft=False),
     )  # fmt: skip
     watch = remote.remote()
     try:
@@ -135,6 +142,13 @@ def watching() -> Iterator[Any]:
         ray.kill(watch)
 
 
+def _shared_watch() -> Any:
+    try:
+        return ray.get_actor(SHARED)
+    except ValueError:  # there is none
+        return None
+
+
 def join(watch: Any) -> None:
     """Have this actor end when the watch does."""
     watch.join.remote(ray.get_runtime_context().current_actor)
@@ -144,7 +158,8 @@ class WatchedSandbox:
     """A sandbox whose owner tells the watch what it is at; the sandbox is opened for the first problem."""
 
     def __init__(self, open_sandbox: Callable[[], Sandbox], watch: Any) -> None:
-        self._open = functools.cache(open_sandbox)
+        self._open = open_sandbox
+        self._sandbox: Sandbox | None = None
         self._watch = watch
         self._name, self._past = "", Past()
 
@@ -167,12 +182,17 @@ class WatchedSandbox:
 
     def judge_many(self, questions: Sequence[Question]) -> list[Verdict]:
         """Return the verdicts on programs of the problem; SANDBOX_ERROR on those in quarantine."""
-        sandbox = self._open()
+        sandbox = self._sandbox = self._sandbox or self._open()
         if not self._past.calls_for_care:
             return sandbox.judge_many(questions)
         verdicts = [self._judge_with_care(sandbox, question) for question in questions]
         self._watch.run.remote(self._name, "")  # what ends the judge from here on is no program
         return verdicts
+
+    def close(self) -> None:
+        """End the sandbox, if it was opened."""
+        if self._sandbox:
+            self._sandbox.close()
 
     def _judge_with_care(self, sandbox: Sandbox, question: Question) -> Verdict:
         key = hashlib.sha256(question.program.encode("utf-8", "surrogatepass")).hexdigest()

@@ -2,8 +2,8 @@
 
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pyarrow as pa
 import ray
 
 from raymode.actors import own_error
+from raymode.cluster import require
 from raymode.measure.branching import branching_factor, position_curve
 from raymode.measure.branching_model import Forced, TokenBranching, token_branching
 from raymode.measure.problem import UNPARSED
@@ -38,6 +39,8 @@ class Setting:
     temperatures: Mapping[str, float]  # by decoding
     ends: bool  # "stop" means that the model drew the end of the sequence
     gpus: float = 0.0
+    where: Mapping[str, str] = field(default_factory=dict)  # labels of the nodes that may do it
+    here: bool = False  # in this process instead
 
 
 def branching(
@@ -51,7 +54,7 @@ def branching(
     for row in completions:
         if row["finish_reason"] != UNPARSED:
             groups[row["run_id"], row["decoding"]].append(row)
-    task: Any = ray.remote(_measured).options(num_cpus=1, num_gpus=setting.gpus)
+    measure = _measured if setting.here else _remote(setting)
     factors: dict[Key, dict[str, float]] = {}
     curve = []
     for (run_id, decoding), rows in groups.items():
@@ -63,12 +66,7 @@ def branching(
             )
             for row in rows
         ]
-        try:
-            rates, means, counts = ray.get(
-                task.remote(setting, setting.temperatures[decoding], answers)
-            )
-        except ray.exceptions.RayError as error:
-            raise own_error(error) or error from error
+        rates, means, counts = measure(setting, setting.temperatures[decoding], answers)
         for name, factor in _by_problem(rows, rates).items():
             factors[run_id, name, decoding] = {"branching_factor": factor}
         curve += [
@@ -76,6 +74,26 @@ def branching(
             for position, (mean, count) in enumerate(zip(means, counts, strict=True))
         ]  # fmt: skip
     return factors, pa.Table.from_pylist(curve, schema=CURVE)
+
+
+def _remote(setting: Setting) -> Callable[..., Any]:
+    """Return `_measured` as it is done somewhere in the cluster."""
+    require(1, setting.gpus, "score.branching", setting.where)
+    # "DEFAULT": not inside the placement group of a Tune trial, which holds next to nothing.
+    task: Any = ray.remote(_measured).options(
+        num_cpus=1,
+        num_gpus=setting.gpus,
+        label_selector=dict(setting.where),
+        scheduling_strategy="DEFAULT",
+    )
+
+    def measure(*arguments: Any) -> Any:
+        try:
+            return ray.get(task.remote(*arguments))
+        except ray.exceptions.RayError as error:
+            raise own_error(error) or error from error
+
+    return measure
 
 
 def _by_problem(

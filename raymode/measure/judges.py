@@ -1,13 +1,15 @@
 """Judging completions on a cluster: actors with a sandbox each, results written as they come."""
 
 import functools
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from raymode.actors import answers
-from raymode.cluster import require
+from raymode.actors import Timed, answers
+from raymode.cluster import require, selector
 from raymode.config import Config, SandboxConfig
+from raymode.config_ray import is_in_process
 from raymode.errors import DataError
 from raymode.measure.given import Row
 from raymode.measure.reading import Reader
@@ -20,6 +22,7 @@ from raymode.measure.verdicts import (
     references_by_problem,
 )
 from raymode.progress import Progress
+from raymode.rundir import Clock
 from raymode.sandbox import Status
 from raymode.sets.verify import open_sandbox, pinned
 from raymode.store import Store
@@ -30,20 +33,31 @@ RETRIES = 1000  # of a piece whose judge died; the watch, unless it dies too, gi
 
 
 class JudgeActor:
-    """One watched sandbox and one reader of programs, in a process of its own."""
+    """One watched sandbox and one reader of programs.
 
-    def __init__(self, config: SandboxConfig, embedding: str, watch: Any) -> None:
+    run: tells its problems from those of other runs at a watch that they share.
+    """
+
+    def __init__(self, config: SandboxConfig, embedding: str, watch: Any, run: str) -> None:
         self.sandbox = WatchedSandbox(functools.partial(open_sandbox, config), watch)
+        self.run = run
         self.reader = Reader()
         self.embedding = embedding
 
-    def judge(self, piece: Sequence[Asked]) -> list[list[Row]]:
+    def judge(self, piece: Sequence[Asked]) -> Timed:
         """Return for every problem of the piece what is said of its texts, in their order."""
-        names = [asked.problem["problem_id"] for asked in piece]
+        began = time.perf_counter()
+        names = [f"{asked.problem['problem_id']} of {self.run}" for asked in piece]
         problems = zip(self.sandbox.problems(names), piece, strict=True)
-        return [
+        found = [
             judge_problem(asked, self.sandbox, self.reader, self.embedding) for _, asked in problems
         ]
+        return Timed(found, time.perf_counter() - began)
+
+    def close(self) -> None:
+        """End the sandbox and the reader."""
+        self.sandbox.close()
+        self.reader.close()
 
 
 def judge_completions(
@@ -52,13 +66,15 @@ def judge_completions(
     solutions: Sequence[Mapping[str, Any]],
     config: Config,
     store: Store,
+    clock: Clock | None = None,
 ) -> list[Row]:
     """Return the rows of the `judged` table, problem by problem, and write them part by part.
 
     solutions: those of the problems without tests, at least; they need `code`. Parts that stand
-    already are read, not judged. Raises DataError for a completion of a problem that is not among
+    already are read, not judged. clock: of the stage. Raises DataError for a completion of a problem that is not among
     `problems`.
     """
+    clock = clock or Clock(store, "score")
     by_problem: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for completion in completions:
         by_problem[completion["problem_id"]].append(completion)
@@ -88,14 +104,15 @@ def judge_completions(
     progress.skip(len(names) - sum(len(piece) for piece in missing.values()))
     if asked:
         actors = min(config.score.actors, len(asked))
-        require(actors, 0, f"score.actors={config.score.actors}")
-    for number, found in _judged(asked, config):
+        require(actors, 0, f"score.actors={config.score.actors}", selector(config.ray, "verify"))
+    for number, found in _judged(asked, config, store):
         rows = [
             row
-            for name, said in zip(pieces[number], found, strict=True)
+            for name, said in zip(pieces[number], found.result, strict=True)
             for row in judged_rows(by_problem[name], said)
         ]
         store.write_rows(_part(number), "judged", rows)
+        clock.work(found.seconds)
         progress.advance(len(pieces[number]))
     progress.close()
     rows = store.rows("judged") if names else []
@@ -105,17 +122,18 @@ def judge_completions(
 
 
 def _judged(
-    asked: Mapping[int, list[Asked]], config: Config
-) -> Iterator[tuple[int, list[list[Row]]]]:
+    asked: Mapping[int, list[Asked]], config: Config, store: Store
+) -> Iterator[tuple[int, Timed]]:
     """Yield (number of a piece, what its judge says of every problem), in any order."""
     if not asked:
         return
     is_run = any(not is_text_problem(one.problem) for piece in asked.values() for one in piece)
     sandbox = pinned(config.sandbox) if is_run else config.sandbox
+    options = {"num_cpus": 1, "label_selector": selector(config.ray, "verify")}
     with watching() as watch:
         yield from answers(
-            JudgeActor, (sandbox, config.references.embedding, watch), {"num_cpus": 1},
-            config.score.actors, "judge", asked, RETRIES,
+            JudgeActor, (sandbox, config.references.embedding, watch, store.url), options,
+            config.score.actors, "judge", asked, RETRIES, here=is_in_process(config),
         )  # fmt: skip
 
 

@@ -30,6 +30,10 @@ class Engine(Protocol):
         """Return one answer per request, in order."""
         ...
 
+    def close(self) -> None:
+        """Give back what the process holds for this engine; another one may follow."""
+        ...
+
 
 def make_engine(checkpoint: Path | str, config: SampleConfig, share: float = 1.0) -> Engine:
     """Return the engine that `config.engine` names, holding the weights in `checkpoint`.
@@ -122,6 +126,13 @@ class VllmEngine:
             )
             for drawn in (output.outputs[0] for output in outputs)
         ]
+
+    def close(self) -> None:
+        """Give back what the process holds for this engine; another one may follow."""
+        from vllm.distributed import cleanup_dist_env_and_memory
+
+        del self.llm
+        cleanup_dist_env_and_memory()
 
     def _parameters(self, request: Request) -> Any:
         from vllm import SamplingParams

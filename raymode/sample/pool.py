@@ -5,16 +5,22 @@ replaced by Ray from the same checkpoint and its chunk is asked again; so is, of
 finished chunk is a part file and is never asked twice, also when the same command is given again.
 """
 
+import contextlib
+import gc
+import os
 import tempfile
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from raymode.actors import answers
-from raymode.cluster import require
+from raymode.actors import Timed, answers
+from raymode.cluster import ANYWHERE, require
 from raymode.config import SampleConfig
 from raymode.errors import StorageError
 from raymode.progress import Progress
+from raymode.rundir import Clock
 from raymode.sample.engine import Engine, engine_environment, make_engine
 from raymode.sample.prompts import Completion, Request, cost, in_chunks, places
 from raymode.sample.strategies import converse
@@ -60,7 +66,7 @@ class EngineActor:
         self.engine: Engine | None = None
         self.base: Engine | None = None
 
-    def answer(self, requests: list[Request]) -> list[list[Completion]]:
+    def answer(self, requests: list[Request]) -> Timed:
         """Return for each request, in order, the completions that its answer holds.
 
         Raises StorageError if the checkpoint is not the one that `model.weights` tells.
@@ -69,7 +75,16 @@ class EngineActor:
             two = self.config.strategy == "handoff"
             self.base = self._begins() if two else None
             self.engine = self._goes_on(0.5 if two else 1.0)
-        return converse(self.engine, requests, self.config, self.base, self.model.modes)
+        began = time.perf_counter()
+        held = converse(self.engine, requests, self.config, self.base, self.model.modes)
+        return Timed(held, time.perf_counter() - began)
+
+    def close(self) -> None:
+        """Drop the engine and give its memory back."""
+        engines = [engine for engine in (self.engine, self.base) if engine]
+        self.engine = self.base = None
+        for engine in engines:
+            engine.close()
 
     def _goes_on(self, share: float) -> Engine:
         """Return the engine of the tuned model, with a share of the GPU's memory."""
@@ -111,8 +126,15 @@ def sample_all(
     store: Store,
     run_id: str,
     label: str,
+    clock: Clock | None = None,
+    where: Mapping[str, str] = ANYWHERE,
+    here: bool = False,
 ) -> None:
-    """Answer `requests` and write them as the `completions` table of `store`, one part per chunk."""
+    """Answer `requests` and write them as the `completions` table of `store`, one part per chunk.
+
+    clock: of the stage; where: the labels of the nodes that may hold engines; here: one engine in this process instead.
+    """
+    clock = clock or Clock(store, "sample")
     chunks = in_chunks(requests, config.chunk, config.max_tokens)
     missing = [number for number in range(len(chunks)) if not store.exists(_part(number))]
     if not missing:
@@ -120,28 +142,53 @@ def sample_all(
     progress = Progress(f"sample {label}", _completions(requests, config), "completions")
     progress.skip(progress.total - sum(_completions(chunks[n], config) for n in missing))
     engines = min(config.min_engines or config.engines, len(missing))
-    require(engines, engines * config.gpu_per_engine, f"sample.engines={engines}")
+    require(engines, engines * config.gpu_per_engine, f"sample.engines={engines}", where)
+    environment = engine_environment(config)
     options = {
         "num_cpus": 1,
         "num_gpus": config.gpu_per_engine,
-        "runtime_env": {"env_vars": engine_environment(config)},
+        "label_selector": dict(where),
+        "runtime_env": {"env_vars": environment},
     }
     # Chunks cost about the same, so the dearest request tells them apart: a prompt too long is found out at once.
     dearest_first = sorted(
         missing, key=lambda n: -max(cost(request, config.max_tokens) for request in chunks[n])
     )
     pieces = {number: chunks[number] for number in dearest_first}
-    for number, answered in answers(
-        EngineActor, (model, config), options, config.engines, "answer", pieces, hedged=True
-    ):
-        rows = [
-            _row(run_id, asked, index, got, model.weights, config)
-            for asked, held in zip(chunks[number], answered, strict=True)
-            for index, got in zip(places(config, asked.answer), held, strict=True)
-        ]
-        store.write_rows(_part(number), TABLE, rows)
-        progress.advance(len(rows))
+    with _as_in_an_engine(environment) if here else contextlib.nullcontext():
+        for number, answered in answers(
+            EngineActor, (model, config), options, config.engines, "answer", pieces, hedged=True, here=here
+        ):  # fmt: skip
+            rows = [
+                _row(run_id, asked, index, got, model.weights, config)
+                for asked, held in zip(chunks[number], answered.result, strict=True)
+                for index, got in zip(places(config, asked.answer), held, strict=True)
+            ]
+            store.write_rows(_part(number), TABLE, rows)
+            clock.work(answered.seconds)
+            progress.advance(len(rows))
     progress.close()
+
+
+@contextlib.contextmanager
+def _as_in_an_engine(environment: Mapping[str, str]) -> Iterator[None]:
+    """Give this process the environment of an engine's process, and its one thread, for a while."""
+    import torch
+
+    before = {name: os.environ.get(name) for name in environment}
+    threads = torch.get_num_threads()
+    os.environ.update(environment)
+    torch.set_num_threads(1)
+    gc.freeze()  # vLLM collects garbage five times on its way up, through all that torch and Ray have made
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        torch.set_num_threads(threads)
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
 
 
 def _completions(requests: list[Request], config: SampleConfig) -> int:

@@ -47,6 +47,9 @@ class TransformersEngine:
             *(more if isinstance(more, list) else [] if more is None else [more]),
         }
 
+    def close(self) -> None:
+        """Nothing outlives this engine."""
+
     def generate(self, requests: Sequence[Request]) -> list[Answer]:
         """Return one answer per request, in order. Raises DataError if a prompt is too long."""
         prompts = encode(self.tokenizer, requests, self.config)

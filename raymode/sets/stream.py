@@ -22,6 +22,7 @@ import ray.exceptions
 from ray import cloudpickle
 
 from raymode.actors import own_error
+from raymode.cluster import capacity, require, selector
 from raymode.config import Config
 from raymode.errors import StorageError, brief
 from raymode.sets import journal
@@ -90,6 +91,7 @@ def judge_all(
         {"part": number, "partition": cloudpickle.dumps((partitions[number], positions))}
         for number, positions in done.items()
     ]
+    require(1, 0, f"sets.actors={config.sets.actors}", selector(config.ray, "verify"))
     with watching() as watch:
         dataset = _dataset(config, store, rows, watch)
         try:
@@ -124,11 +126,13 @@ def _dataset(
     dataset.context.enable_progress_bars = False
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.ERROR)
+    where = selector(config.ray, "verify")
     return dataset.map_batches(
         _read,
         batch_format="pyarrow",
         batch_size=1,
         num_cpus=0,
+        label_selector=where,
         compute=ray.data.TaskPoolStrategy(size=min(READERS, len(rows))),
     ).map_batches(
         _Verifier,
@@ -136,6 +140,7 @@ def _dataset(
         batch_format="pyarrow",
         batch_size=1,
         num_cpus=1,
+        label_selector=where,
         compute=ray.data.ActorPoolStrategy(size=actors),
     )
 
@@ -149,7 +154,8 @@ def _batches(dataset: ray.data.Dataset) -> Generator[pa.Table]:
 
 def _actors(config: Config) -> int:
     """Return how many actors the cluster has CPUs for, at most `sets.actors`: more would wait for ever."""
-    return max(1, min(config.sets.actors, int(ray.cluster_resources().get("CPU", 1))))
+    have = capacity(selector(config.ray, "verify")) or {}
+    return max(1, min(config.sets.actors, int(have.get("CPU", 1))))
 
 
 def _read(batch: pa.Table) -> Iterator[pa.Table]:

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from raymode import stages
 from raymode.config import Config, to_dict
 from raymode.measure.problem import summarise
 from raymode.measure.stats import Interval, bootstrap_interval
@@ -15,6 +14,7 @@ from raymode.store import Store
 from raymode.sweep.axes import SWEPT
 from raymode.sweep.budget import anova_components
 from raymode.sweep.space import SweepCell
+from raymode.tables import set_table
 
 MAIN_SPLITS = ("heldout_parameters", "heldout")
 """What a run is judged by: new problems of the kind that it was trained on."""
@@ -54,7 +54,7 @@ def finished_row(cell: SweepCell) -> dict[str, Any]:
     store = Store(cell.config.run_dir)
     seed = derive_seed(cell.config.seed, "intervals", cell.run_id)
     scores = rows_of_first_decoding(store.rows("scores.parquet"))
-    problems = stages.set_table(cell.config, "problems", ["problem_id", "split"])
+    problems = set_table(cell.config, "problems", ["problem_id", "split"])
     splits = {row["problem_id"]: row["split"] for row in problems.to_pylist()}
     main = summarise([row for row in scores if row["split"] in MAIN_SPLITS], seed)
     families = summarise([row for row in scores if row["split"] == "heldout_families"], seed)

@@ -3,25 +3,29 @@
 import os
 import sys
 import time
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import ray
+import pyarrow as pa
 from ray import tune
 
 from raymode import stages
-from raymode.cluster import require
+from raymode.cluster import capacity, require, selector
 from raymode.config import Config
+from raymode.config_ray import as_trial, is_in_process
 from raymode.lock import exclusive
 from raymode.rundir import describe, open_run
 from raymode.store import Store
+from raymode.sweep.board import Board
 from raymode.sweep.results import TUNE, Results
-from raymode.sweep.rows import failed_row, finished_row
-from raymode.sweep.space import SweepCell, cells, trial_needs
+from raymode.sweep.space import SweepCell, cells, place_needs
+from raymode.sweep.trial import run_cell
+from raymode.tables import light_tables
+from raymode.watch import watching
 
-# A trial's own process only waits for its workers. It reserves memory and no CPU at all: the smallest
+# A trial's process that has workers only waits for them. It reserves memory and no CPU at all: the smallest
 # share of one, and the last worker would wait for ever on a machine whose CPUs the trials fill.
-DRIVER_RESOURCES = {"CPU": 0, "memory": 500 * 2**20}
+DRIVER_MEMORY = 500 * 2**20
 
 
 def run_sweep(config: Config) -> list[dict[str, Any]]:
@@ -37,34 +41,47 @@ def run_sweep(config: Config) -> list[dict[str, Any]]:
         results = Results(store, planned)
         todo = results.unfinished()
         for cell in todo:
-            require(*trial_needs(cell.config), f"one trial of the sweep ({cell.label})")
+            what = f"one trial of the sweep ({cell.label})"
+            for place, needs in place_needs(cell.config).items():
+                require(*needs, what, selector(config.ray, place))
         if todo:
             describe(store, config)
-            _run_trials(todo, _Board(results, todo), store, _at_once(config, todo))
+            with watching(shared=True):
+                _run_trials(config, todo, Board(results, todo), store)
         results.close()
         return results.in_order()
 
 
 def _at_once(config: Config, todo: list[SweepCell]) -> int:
     """Return how many trials run at once: as many as fit side by side, so none waits for one that waits for it."""
-    needs = [trial_needs(cell.config) for cell in todo]
-    cpus, gpus = (max(each) for each in zip(*needs, strict=True))
-    have = ray.cluster_resources()
-    fitting = int(have.get("CPU", 0) // cpus)
-    if gpus:
-        fitting = min(fitting, int(have.get("GPU", 0) // gpus))
+    fitting = min(
+        _side_by_side(needs, capacity(selector(config.ray, place)) or {})
+        for cell in todo
+        for place, needs in place_needs(cell.config).items()
+    )
     fitting = max(1, fitting)  # a cluster that is still growing
     return min(config.sweep.concurrent or fitting, fitting)
 
 
-def _run_trials(todo: list[SweepCell], board: "_Board", store: Store, at_once: int) -> None:
+def _side_by_side(needs: tuple[float, float], have: Mapping[str, float]) -> int:
+    cpus, gpus = needs
+    fitting = int(have.get("CPU", 0) // cpus)
+    return min(fitting, int(have.get("GPU", 0) // gpus)) if gpus else fitting
+
+
+def _run_trials(config: Config, todo: list[SweepCell], board: Board, store: Store) -> None:
+    at_once = _at_once(config, todo)
+    where = selector(config.ray, "drive")
+    require(0, 0, "the sweep's trials", where)
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # Ctrl-C ends the job, not only the trials
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # our own tables are the record
     os.environ["TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S"] = "0"
     name = f"{TUNE}{time.time_ns()}"
     print(f"sweep: {len(todo)} cells to run, {at_once} at once", file=sys.stderr, flush=True)
     tuner = tune.Tuner(
-        tune.with_resources(_trial, DRIVER_RESOURCES),
+        tune.with_resources(
+            tune.with_parameters(_trial, tables=light_tables(config)), _reserved(where)
+        ),
         param_space={"cell": tune.grid_search(todo)},
         tune_config=tune.TuneConfig(max_concurrent_trials=at_once, reuse_actors=True),
         run_config=tune.RunConfig(
@@ -73,75 +90,23 @@ def _run_trials(todo: list[SweepCell], board: "_Board", store: Store, at_once: i
             storage_filesystem=store.filesystem,
             verbose=0,
             callbacks=[board],
+            # A lost process; an error of raymode's own is told in the trial's answer.
+            failure_config=tune.FailureConfig(max_failures=config.train.max_failures),
         ),
     )
     tuner.fit()
 
 
-def _trial(space: dict[str, Any]) -> dict[str, Any]:
-    """Train, sample and score one cell; its row is written last."""
-    cell: SweepCell = space["cell"]
-    stages.train(cell.config)
-    stages.sample(cell.config)
-    stages.score(cell.config)
-    row = finished_row(cell)
-    store = Store(cell.config.run_dir)
-    store.delete("failed.json")
-    store.write_json("run.json", row)
-    return {"pass_at_1": row["pass_at_1"], "heldout_nll": row["heldout_nll"]}
+def _reserved(where: dict[str, str]) -> Callable[[dict[str, Any]], tune.PlacementGroupFactory]:
+    """Return what says what a trial's own process asks for, on nodes with the labels `where`."""
+    selectors = {"bundle_label_selector": [where]} if where else {}
+
+    def reserved(space: dict[str, Any]) -> tune.PlacementGroupFactory:
+        cpus = int(is_in_process(as_trial(space["cell"].config)))
+        return tune.PlacementGroupFactory([{"CPU": cpus, "memory": DRIVER_MEMORY}], **selectors)
+
+    return reserved
 
 
-class _Board(tune.Callback):  # type: ignore[misc]  # Ray ships no types
-    """Rewrites the `runs` table as each trial ends and prints what is running, how far, and how long still."""
-
-    def __init__(self, results: Results, todo: list[SweepCell]) -> None:
-        self.results, self.todo = results, todo
-        self.started = time.monotonic()
-        self.done = 0
-
-    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._say(f"started  {trial.config['cell'].label}")
-
-    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self.done += 1
-        row = self.results.ended(trial.config["cell"])
-        self._say(f"finished {trial.config['cell'].label}: {_figures(row)}")
-        self.results.gather_scores()
-
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self.done += 1
-        cell: SweepCell = trial.config["cell"]
-        reason = _last_line(trial.error_file)
-        Store(cell.config.run_dir).write_json("failed.json", failed_row(cell, reason))
-        self._say(f"FAILED   {cell.label}: {reason}")
-        self.results.ended(cell)
-
-    def _say(self, text: str) -> None:
-        elapsed = time.monotonic() - self.started
-        left = (
-            f", about {elapsed / self.done * (len(self.todo) - self.done):.0f} s left"
-            if self.done
-            else ""
-        )
-        planned = len(self.results.planned)
-        done = planned - len(self.todo) + self.done
-        print(
-            f"sweep {done}/{planned} [{elapsed:.0f} s{left}] {text}",
-            file=sys.stderr,
-            flush=True,
-        )
-
-
-def _figures(row: dict[str, Any]) -> str:
-    return (
-        f"held-out NLL {row['heldout_nll']:.2f}, pass@1 {row['pass_at_1']:.3f}"
-        f" [{row['pass_at_1_ci_low']:.3f}, {row['pass_at_1_ci_high']:.3f}] on {row['heldout_problems']} problems"
-    )
-
-
-def _last_line(error_file: str | None) -> str:
-    """Return the last line of Tune's error file: the exception and its message."""
-    if not error_file or not Path(error_file).is_file():
-        return "the trial's process was lost"
-    lines = [line.strip() for line in Path(error_file).read_text().splitlines() if line.strip()]
-    return lines[-1][:500] if lines else "the trial's process was lost"
+def _trial(space: dict[str, Any], tables: Mapping[str, pa.Table]) -> dict[str, Any]:
+    return {"failure": run_cell(space["cell"], tables)}

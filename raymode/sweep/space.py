@@ -99,11 +99,18 @@ def table(found: Sequence[SweepCell]) -> list[dict[str, Any]]:
 
 def trial_needs(config: Config) -> tuple[float, float]:
     """Return the CPUs and GPUs of one trial at its widest; its stages run one after another."""
+    cpus, gpus = zip(*place_needs(config).values(), strict=True)
+    return max(cpus), max(gpus)
+
+
+def place_needs(config: Config) -> dict[str, tuple[float, float]]:
+    """Return the CPUs and GPUs that a trial's stages ask for, by the place of `ray.labels` where they run."""
     train, sample = config.train, config.sample
-    cpus = max(train.workers, sample.engines, config.score.actors)
-    return float(cpus), max(
-        float(train.workers * train.gpu), sample.engines * sample.gpu_per_engine
-    )
+    return {
+        "train": (float(train.workers), float(train.workers * train.gpu)),
+        "sample": (float(sample.engines), sample.engines * sample.gpu_per_engine),
+        "verify": (float(config.score.actors), 0.0),
+    }
 
 
 def _others(cell: SweepCell) -> dict[str, Any]:

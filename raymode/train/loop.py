@@ -16,16 +16,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.distributed as dist
 
-from raymode.config import Config, TrainConfig
+from raymode.config import Config
 from raymode.config_load import load
 from raymode.errors import DataError, RaymodeError, TrainingError
 from raymode.lock import exclusive
 from raymode.rundir import finish, finished, open_run
 from raymode.seed import derive_seed
 from raymode.store import Store
-from raymode.train.batching import Order, count_updates, update_groups
+from raymode.train.batching import count_updates, order_of, update_groups
 from raymode.train.build import load_base, make_model, pad_id
 from raymode.train.checkpoint import FINAL, KEPT, Checkpoints, save_model
+from raymode.train.groups import load_groups
 from raymode.train.heldout import (
     heldout_metrics,
     heldout_rows,
@@ -38,13 +39,12 @@ from raymode.train.objective import Known, Objective, Reference, make_objective
 from raymode.train.packages import require_packages
 from raymode.train.prepared import BASE, seconds_before, training_summary
 from raymode.train.ranks import rank_and_world
-from raymode.train.running import RunningMeans
+from raymode.train.running import running_means
 from raymode.train.step import learning_rate, update
-from raymode.train.tokens import EncodedGroup, encode, groups_of
 from raymode.train.trackers import Trackers
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    pass
 
 METRICS = "metrics.jsonl"
 CPU = torch.device("cpu")
@@ -52,18 +52,28 @@ Row = dict[str, float]
 
 
 def train(
-    config: Config, store: Store, base: str, progress: Callable[[int, int, Row], None]
+    config: Config,
+    store: Store,
+    base: str,
+    progress: Callable[[int, int, Row], None],
+    leaving: Callable[[], frozenset[str]] = frozenset,
 ) -> None:
     """Fine-tune the model in `base` on the run directory's groups; every rank calls this.
 
-    `progress(update, updates, metrics)` is called after every update on rank 0. Raises DataError before the first update for
-    data that cannot be trained on, TrainingError when the loss stops being finite.
+    `progress(update, updates, metrics)` is called after every update on rank 0. `leaving()` is called after every update
+    and tells, the same on every rank, which machines of this training are about to be taken away: as soon as there is
+    another one, a checkpoint is left. Raises DataError before the first update for data that cannot be trained on,
+    TrainingError when the loss stops being finite.
     """
     run = Run(config, store, base)
+    announced: frozenset[str] = frozenset()
     while run.done < run.updates and not run.is_stopped:
         metrics = run.step()
         if run.rank == 0:
             progress(run.done, run.updates, metrics)
+        if (machines := leaving()) > announced:
+            announced = machines
+            run.keep()
     run.finish()
 
 
@@ -121,8 +131,10 @@ class Run:
         self.done += 1
         logps: list[list[float]] = []
         if settings.heldout_every and self.done % settings.heldout_every == 0:
+            began = time.perf_counter()
             logps = self._likelihoods()
             metrics |= heldout_metrics(self.heldout, logps)
+            metrics["heldout_s"] = time.perf_counter() - began
         self.history.append({"step": self.done, **metrics})
         self.trackers.write(self.done, metrics)
         if settings.patience and self._is_best():
@@ -131,18 +143,35 @@ class Run:
             name = f"{KEPT}/step-{self.done:06d}"
             save_model(self.store, self.model, self.tokenizer, name, self.config)
         if self.done % settings.checkpoint_every == 0 and self.done < self.updates:
-            # Metrics first: a resumed run cuts what its checkpoint has not seen, but cannot invent a gap.
-            self._write_metrics()
-            self.checkpoints.save(self.done)
+            self._save()
         return metrics
+
+    def keep(self) -> None:
+        """Leave a checkpoint of the model as it is now; it is whole when this returns."""
+        if self.done < self.updates:
+            self.checkpoints.wait()
+            if self.done % self.config.train.checkpoint_every:
+                self._save()
+                self.checkpoints.wait()
+            if self.rank == 0:
+                print(
+                    f"train {self.config.label}: a machine is being taken away;"
+                    f" checkpoint after update {self.done}/{self.updates}",
+                    flush=True,
+                )
 
     def finish(self) -> None:
         """Write what a finished run leaves behind."""
         self.checkpoints.wait()
         self.trackers.close()
+        is_left = self.config.train.patience and self._measured
+        began = time.perf_counter()
+        logps = [] if is_left else self._likelihoods()
+        last = self.history[-1]
+        last["heldout_s"] = last.get("heldout_s", 0.0) + time.perf_counter() - began
         self._write_metrics()
-        if not self.config.train.patience or not self._measured:
-            self._leave(self._likelihoods())
+        if not is_left:
+            self._leave(logps)
 
     def _update(self) -> Row:
         """Make update `done` and return its metrics; a diverged update leaves its problem ids in `diverged.json`."""
@@ -207,46 +236,16 @@ class Run:
             for rank, logp in zip(group.ranks, values, strict=True)
         }
 
+    def _save(self) -> None:
+        """Begin to leave a checkpoint."""
+        # Metrics first: a resumed run cuts what its checkpoint has not seen, but cannot invent a gap.
+        self._write_metrics()
+        self.checkpoints.save(self.done)
+
     def _write_metrics(self) -> None:
         if self.rank == 0:
             lines = "".join(json.dumps(row) + "\n" for row in self.history)
             self.store.write_bytes(METRICS, lines.encode())
-
-
-def order_of(settings: TrainConfig) -> Order:
-    """Return how the responses of an update come together."""
-    rate = {"grouped": 1.0, "shuffled": 0.0, "mixed": settings.collision_rate}[settings.order]
-    size = settings.responses + settings.wrong_responses
-    return Order(settings.responses_per_step, size, rate)
-
-
-def running_means(groups: Sequence[EncodedGroup], config: Config) -> RunningMeans | None:
-    """Return what ECO compares responses with that come alone; None where whole groups come."""
-    if config.train.loss != "eco" or config.train.order != "shuffled":
-        return None
-    return RunningMeans(groups, config.eco.running, config.eco.reduction)
-
-
-def load_groups(
-    store: Store, tokenizer: "PreTrainedTokenizerBase", config: Config
-) -> list[EncodedGroup]:
-    """Return the run directory's training groups as tokens; DataError if there are none or their sizes differ."""
-    settings = config.train
-    groups = encode(tokenizer, groups_of(store.rows("groups.parquet")), config.train.max_tokens)
-    if not groups:
-        raise DataError(f"{store.url}/groups.parquet: holds no group to train on")
-    right = {sum(group.right) for group in groups}
-    if right != {settings.responses}:
-        raise DataError(
-            f"{store.url}/groups.parquet: groups have {sorted(right)} responses, train.responses={settings.responses}"
-        )
-    wrong = {len(group.right) - sum(group.right) for group in groups}
-    if max(wrong) > settings.wrong_responses or (settings.wrong_responses and not min(wrong)):
-        raise DataError(
-            f"{store.url}/groups.parquet: groups have {sorted(wrong)} wrong responses,"
-            f" train.wrong_responses={settings.wrong_responses}"
-        )
-    return groups
 
 
 def _read_metrics(store: Store, done: int) -> list[dict[str, Any]]:

@@ -23,11 +23,12 @@ def seconds_before(store: Store) -> float:
 
 
 def training_summary(store: Store) -> dict[str, Any]:
-    """Return how many prompts and updates a run was trained on."""
+    """Return how many prompts and updates a run was trained on, and the seconds in updates and held-out measurements."""
     rows = store.rows("groups.parquet", ["problem_id", "right"])
-    lines = store.read_bytes("metrics.jsonl").splitlines()
+    lines = [json.loads(line) for line in store.read_bytes("metrics.jsonl").splitlines()]
     return {
         "prompts": len({row["problem_id"] for row in rows}),
         "pairs": sum(row["right"] for row in rows),
         "updates": len(lines),
+        "work_s": sum(line["step_s"] + line.get("heldout_s", 0.0) for line in lines),
     }

@@ -9,6 +9,7 @@ import pytest
 from raymode import stages
 from raymode.errors import ConfigError, DataError, StorageError
 from raymode.store import Store
+from raymode.tables import set_table
 
 TIMES = ("train_core_s", "sample_core_s", "score_core_s")
 
@@ -146,7 +147,7 @@ def test_a_right_completion_is_accepted_and_a_wrong_one_is_not(trained):
     problem = stages.heldout_problems(trained)[0]
     solutions = [
         row
-        for row in stages.set_table(trained, "solutions").to_pylist()
+        for row in set_table(trained, "solutions").to_pylist()
         if row["problem_id"] == problem["problem_id"]
     ]
     right = [row["code"] for row in solutions if row["verdict"] == "AC"][:2]

@@ -16,6 +16,7 @@ BASE = {
     "seed",
     "config",
     "config_check",
+    "config_ray",
     "config_load",
     "config_training",
     "config_sample",
@@ -27,24 +28,25 @@ BASE = {
 ALLOWED = {
     "sandbox": set(),
     "sources": {"sandbox"},
-    "sets": {"sandbox", "sources", "actors", "lock", "rundir", "watch"},
+    "sets": {"sandbox", "sources", "actors", "cluster", "lock", "rundir", "watch"},
     "losses": set(), "token_losses": set(),
     "train": {"losses", "token_losses", "cluster", "rundir", "lock"},
-    "sample": {"actors", "cluster"},
-    "measure": {"sandbox", "sets", "actors", "cluster", "watch"},
-    "sweep": {"rundir", "stages", "measure", "cluster", "lock"},
+    "sample": {"actors", "cluster", "rundir"},
+    "measure": {"sandbox", "sets", "actors", "cluster", "watch", "rundir"},
+    "sweep": {"rundir", "stages", "measure", "cluster", "lock", "tables", "watch"},
     "report": {"measure", "sweep", "sets", "simulate"},
     "simulate": {"sweep", "measure", "sets"},
     "plan": set(),
     "sweep_job": {"job", "sweep", "report", "lock"},
-    "stages": {"rundir", "sets", "train", "sample", "measure", "report", "sweep"},
+    "tables": {"rundir"},
+    "stages": {"cluster", "rundir", "tables", "sets", "train", "sample", "measure", "report", "sweep"},
     "rundir": set(), "job": {"cluster", "rundir", "lock"}, "cluster": set(), "actors": set(), "lock": {"lease"}, "lease": set(),
     "watch": {"actors", "sandbox"},
     **{name: set() for name in BASE},
 }  # fmt: skip
 RAY_FILES = {
     "actors.py", "cluster.py", "watch.py", "sets/stream.py", "train/run.py", "sample/pool.py", "measure/judges.py",
-    "measure/forcing.py", "sweep/run.py",
+    "measure/forcing.py", "sweep/run.py", "sweep/board.py",
 }  # fmt: skip
 
 
