@@ -20,11 +20,12 @@ def _measured(config: Config) -> dict[str, Any]:
     import ray
 
     from raymode.actors import own_error
-    from raymode.cluster import require
+    from raymode.cluster import require, selector
 
     gpus = int(config.train.gpu)
-    require(1, gpus, "jobs/components.py")
-    task = ray.remote(components).options(num_cpus=1, num_gpus=gpus)
+    where = selector(config.ray, "train")
+    require(1, gpus, "jobs/components.py", where)
+    task = ray.remote(components).options(num_cpus=1, num_gpus=gpus, label_selector=where)
     try:
         row: dict[str, Any] = ray.get(task.remote(config))
     except ray.exceptions.RayError as error:

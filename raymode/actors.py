@@ -1,15 +1,19 @@
 """Handing pieces of work to a few Ray actors: bounded, in any order, repeated when an actor dies or hangs."""
 
+import functools
+import time
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import ray
 import ray.exceptions
 
+from raymode.cluster import leaving_nodes, node_of
 from raymode.errors import RaymodeError
 
 IN_FLIGHT = 2  # pieces per actor: one being worked on, one waiting
+LOOK_S = 2.0  # between looks for machines that are about to go
 
 
 class Timed(NamedTuple):
@@ -43,6 +47,9 @@ def answers(
     longest, once more; the first answer counts. An actor that hangs then holds nobody up. `method` must give the same
     answer twice and leave nothing behind.
 
+    An actor on a machine that is announced to go gets no further piece, and another is started in its place; if hedged,
+    the piece that it has is also asked elsewhere.
+
     here: no actor is started; one object does all pieces in this process, and its method `close` is called at the end.
     """
     if here:
@@ -52,8 +59,8 @@ def answers(
     remote: Any = ray.remote(actor_class).options(
         max_restarts=-1, max_task_retries=retries, scheduling_strategy="DEFAULT", **options
     )
-    pool = [remote.remote(*arguments) for _ in range(min(actors, len(pieces)))]
-    hand = _Hand(pool, method, pieces, hedged)
+    start = functools.partial(remote.remote, *arguments)
+    hand = _Hand(start, min(actors, len(pieces)), method, pieces, hedged)
     name = actor_class.__name__
     try:
         while hand.unanswered:
@@ -76,7 +83,7 @@ def answers(
             if fresh:
                 yield number, result
     finally:
-        for actor in pool:
+        for actor in hand.pool:
             ray.kill(actor)
 
 
@@ -96,18 +103,67 @@ class _Hand:
     """Which actor has which pieces. Actors are told by their place in the pool."""
 
     def __init__(
-        self, pool: Sequence[Any], method: str, pieces: Mapping[int, Any], hedged: bool
+        self,
+        start: Callable[[], Any],
+        actors: int,
+        method: str,
+        pieces: Mapping[int, Any],
+        hedged: bool,
     ) -> None:
-        self.pool, self.method, self.pieces, self.hedged = pool, method, pieces, hedged
+        self.method, self.pieces, self.hedged = method, pieces, hedged
         self.waiting = deque(pieces)
         self.unanswered = set(pieces)
-        self.starting = {actor.__ray_ready__.remote(): place for place, actor in enumerate(pool)}
         self.asked: dict[Any, tuple[int, int]] = {}  # reference -> (piece, actor), oldest first
+        self.pool: list[Any] = []
+        self.starting: dict[Any, int] = {}
+        self.leaving: set[int] = set()  # actors on machines that are about to go
+        self._start = start
+        self._looked = time.monotonic()
+        for _ in range(actors):
+            self._add()
+
+    def _add(self) -> None:
+        actor = self._start()
+        self.starting[actor.__ray_ready__.remote()] = len(self.pool)
+        self.pool.append(actor)
 
     def wait(self) -> Any:
-        """Return a reference that is done."""
-        done, _ = ray.wait([*self.asked, *self.starting], num_returns=1)
-        return done[0]
+        """Return a reference that is done; see to machines that are about to go meanwhile."""
+        while True:
+            if time.monotonic() - self._looked >= LOOK_S:
+                self._look()
+            done, _ = ray.wait([*self.asked, *self.starting], num_returns=1, timeout=LOOK_S)
+            if done:
+                return done[0]
+
+    def _look(self) -> None:
+        self._looked = time.monotonic()
+        self._let_go()
+        nodes = leaving_nodes()
+        if not nodes:
+            return
+        there = {place for _, place in self.asked.values()} | set(self.starting.values())
+        for place in sorted(there - self.leaving):
+            if node_of(self.pool[place]) in nodes:
+                self._leave(place)
+
+    def _leave(self, place: int) -> None:
+        """Have another actor in place of one whose machine is about to go; it may finish what it has."""
+        self.leaving.add(place)
+        if self.hedged:
+            once = self._once()
+            held = [number for number, other in self.asked.values() if other == place]
+            self.waiting.extendleft(number for number in held if number in once)
+        self._add()
+
+    def _let_go(self) -> None:
+        """End leaving actors all of whose pieces others have answered: Ray would start them again elsewhere."""
+        for place in self.leaving:
+            held = {ref: number for ref, (number, other) in self.asked.items() if other == place}
+            if held and not self.unanswered.intersection(held.values()):
+                ray.kill(self.pool[place])
+                for reference in held:
+                    del self.asked[reference]
 
     def is_asked(self, number: int) -> bool:
         """Return whether an actor has the piece."""
@@ -117,7 +173,7 @@ class _Hand:
         """Hand pieces to an actor that is up, or end it, and end those starting that will not be needed."""
         load = sum(place == other for _, other in self.asked.values())
         # A second piece only where actors still starting will find one each.
-        while load < self._most(load) and (number := self._next()) is not None:
+        while load < self._most(place, load) and (number := self._next()) is not None:
             actor = self.pool[place]
             self.asked[getattr(actor, self.method).remote(self.pieces[number])] = number, place
             load += 1
@@ -127,16 +183,22 @@ class _Hand:
             _, unneeded = self.starting.popitem()
             ray.kill(self.pool[unneeded])
 
-    def _most(self, load: int) -> int:
+    def _most(self, place: int, load: int) -> int:
         """Return how many pieces an actor may have; one where a second actor may take over what waits at a first."""
+        if place in self.leaving:
+            return 0
         if self.hedged or (load and len(self.waiting) <= len(self.starting)):
             return 1
         return IN_FLIGHT
 
     def _next(self) -> int | None:
         """Return the piece to hand out next, if any."""
-        if self.waiting:
-            return self.waiting.popleft()
+        while self.waiting:
+            number = self.waiting.popleft()
+            if (
+                number in self.unanswered
+            ):  # one that was left behind may have been answered after all
+                return number
         return next(iter(self._once()), None)
 
     def _once(self) -> list[int]:

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 import ray
+import ray._private.state
 
 from raymode.config import RayConfig
 from raymode.config_ray import labels_of
@@ -14,11 +15,15 @@ from raymode.errors import ConfigError
 
 # Ray Train looks at its workers so often, seconds: a finished fit is noticed that much later.
 TRAIN_POLL_S = "0.5"
+# A training worker that does not answer for so long, seconds, hangs: all go on from the last checkpoint.
+TRAIN_SILENT_S = "120"
 ANYWHERE: Mapping[str, str] = MappingProxyType({})
 JOINED = "RAYMODE_JOINED_CLUSTER"  # "1" on a cluster that was there before: it may grow
 ENVIRONMENT = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": TRAIN_POLL_S,
+    "RAY_TRAIN_WORKER_HEALTH_CHECK_TIMEOUT_S": TRAIN_SILENT_S,
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "900",  # a node may have to be started first
+    "RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S": "2",  # some clouds announce 30 s before they take a machine
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",  # it would show every progress line twice
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
@@ -35,8 +40,8 @@ def connect(config: RayConfig) -> None:
         return
     address = config.address or os.environ.get("RAY_ADDRESS", "")
     # Nothing takes a local machine away: one process less to start for every fit.
-    local = {} if address else {"RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}
-    variables = {**ENVIRONMENT, **local, JOINED: str(int(bool(address)))}
+    joined = str(int(bool(address)))
+    variables = {**ENVIRONMENT, "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": joined, JOINED: joined}
     os.environ.update(variables)
     options: dict[str, Any] = {
         "runtime_env": {"env_vars": variables},
@@ -47,7 +52,8 @@ def connect(config: RayConfig) -> None:
     if address:
         _join(address, options)
     else:
-        ray.init(num_cpus=config.cpus or None, include_dashboard=False, **options)
+        # "local": another cluster that was started on this machine is none of ours.
+        ray.init("local", num_cpus=config.cpus or None, include_dashboard=False, **options)
 
 
 def _join(address: str, options: dict[str, Any]) -> None:
@@ -70,6 +76,20 @@ def capacity(where: Mapping[str, str] = ANYWHERE) -> dict[str, float] | None:
     if not found:
         return None
     return {name: sum(each.get(name, 0.0) for each in found) for name in set().union(*found)}
+
+
+def leaving_nodes() -> frozenset[str]:
+    """Return the ids of the living nodes that are announced to be taken away.
+
+    Ray says so nowhere else; its own training asks here too.
+    """
+    return frozenset(ray._private.state.state.get_draining_nodes())
+
+
+def node_of(actor: Any) -> str:
+    """Return the id of the node where an actor lives; "" if it is not alive."""
+    found = ray._private.state.actors(actor._actor_id.hex())
+    return str(found["Address"]["NodeID"]) if found.get("State") == "ALIVE" else ""
 
 
 def _has(node: Mapping[str, Any], where: Mapping[str, str]) -> bool:

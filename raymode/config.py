@@ -376,7 +376,17 @@ class SweepConfig:
     space: tuple[str, ...] = key(
         (), 'further keys, such as ["train.learning_rate=log(1e-4,1e-2,3)"] (docs/sweeps.md)'
     )
-    draws: int = key(1, "draws of the random keys of sweep.space")
+    draws: int = key(1, "draws of the random keys of sweep.space; search=optuna: cells in all")
+    search: str = key(
+        "", "what chooses the values of sweep.space: empty = all of them, or at random; optuna"
+    )
+    scheduler: str = key("", "what ends cells that fall behind while they train: empty; asha")
+    metric: str = key(
+        "heldout_nll",
+        f"what search and scheduler go by: {', '.join(HELDOUT_METRICS)}; search alone also a metric of scores, as R",
+    )
+    reduction: int = key(4, "scheduler=asha: one in so many cells goes on past each halt")
+    grace: int = key(0, "scheduler=asha: updates before the first halt; 0 = train.heldout_every")
     match: str = key("updates", f"what all cells have equal: {', '.join(MATCHES)}")
     seeds: tuple[int, ...] = key((0,), "seeds; each is a full set of cells")
     concurrent: int = key(0, "trials at once; 0 = as many as the cluster's resources allow")

@@ -84,6 +84,12 @@ def check_sweep(config: Config) -> None:
     _one_of("sweep.match", sweep.match, MATCHES)
     for name in sweep.selections:
         _one_of("sweep.selections", name, SELECTIONS)
+    _one_of("sweep.search", sweep.search, ("", "optuna"))
+    _one_of("sweep.scheduler", sweep.scheduler, ("", "asha"))
+    if sweep.scheduler:
+        _check_scheduler(config)
+    if sweep.search:
+        _check_search(config)
     if sweep.match == "tokens" and not config.train.response_tokens:
         raise ConfigError(
             "sweep.match=tokens: set train.response_tokens, which all cells then have"
@@ -103,6 +109,28 @@ def check_sweep(config: Config) -> None:
                     raise ConfigError(
                         f"sweep.budgets={budget}: is not a multiple of K={responses} in sweep.responses; P = B/K must be whole"
                     )
+
+
+def _check_scheduler(config: Config) -> None:
+    if config.sweep.metric not in HELDOUT_METRICS:
+        raise ConfigError(
+            f"sweep.scheduler=asha: sweep.metric={config.sweep.metric} is not known while a cell trains; choose one of"
+            f" {', '.join(HELDOUT_METRICS)}"
+        )
+    if not config.train.heldout_every:
+        raise ConfigError(
+            "sweep.scheduler=asha: cells are compared on held-out responses; set train.heldout_every to the updates"
+            " between two measurements"
+        )
+
+
+def _check_search(config: Config) -> None:
+    sweep = config.sweep
+    if sweep.design != "plain" or len(sweep.seeds) != 1 or not sweep.space:
+        raise ConfigError(
+            "sweep.search=optuna: chooses the values of sweep.space and nothing else; give sweep.space,"
+            " sweep.design=plain and one seed"
+        )
 
 
 def check_compare(config: Config) -> None:
@@ -141,7 +169,7 @@ def _at_least(config: Config) -> None:
         "code_contests.memory_mb": 16, "code_contests.max_tests": 0, "sets.min_pass_share": 0,
         "embedded.families": 0, "embedded.problems_per_family": 1, "embedded.tests_per_problem": 10,
         "embedded.slow_every": 1, "embedded.heldout_families": 0, "sets.problems_per_part": 1, "sets.actors": 1,
-        "sandbox.lanes": 1,
+        "sandbox.lanes": 1, "sweep.draws": 1, "sweep.reduction": 2, "sweep.grace": 0,
         "model.vocabulary": 320, "model.width": 64, "model.layers": 1, "train.prompts": 0, "train.responses": 1,
         "train.minimum_responses": 0, "train.diversity_weight": 0, "train.steps": 1, "train.responses_per_step": 1, "train.max_tokens": 8,
         "train.workers": 1, "train.checkpoint_every": 1, "train.max_failures": 0,
@@ -154,7 +182,7 @@ def _at_least(config: Config) -> None:
         "train.learning_rate": 0, "train.clip_norm": 0, "train.weight_decay": 0, "eco.weight": 0,
         "sample.engines": 1, "sample.chunk": 1, "sample.problems": 0, "sample.completions": 1, "sample.temperature": 0,
         "sample.max_tokens": 1, "sample.kv_cache_gb": 1, "score.actors": 1, "score.rarefy_to": 1,
-        "sweep.concurrent": 0, "sweep.draws": 1, "train.response_tokens": 0,
+        "sweep.concurrent": 0, "train.response_tokens": 0,
         "sweep.cost_prompt": 0, "sweep.cost_response": 0, "sweep.cost_core_hour": 0, "ray.cpus": 0,
         "simulate.repetitions": 0.01, "components.prompts": 0, "components.size": 1,
     }  # fmt: skip

@@ -55,8 +55,11 @@ def _publish(sets: Store, summary: dict[str, Any]) -> None:
         write_card(sets, summary)
 
 
-def train(config: Config) -> dict[str, Any]:
-    """Select groups, train on them, and return the summary; writes `checkpoint`, `metrics.jsonl`, `heldout.parquet`."""
+def train(config: Config, reports: bool = False) -> dict[str, Any]:
+    """Select groups, train on them, and return the summary; writes `checkpoint`, `metrics.jsonl`, `heldout.parquet`.
+
+    reports: tell Ray Tune, whose trial this is, each held-out measurement.
+    """
     store = open_run(config)
     done = finished(store, "train", config)
     if done is not None:
@@ -65,7 +68,7 @@ def train(config: Config) -> dict[str, Any]:
     from raymode.train.run import fit
 
     base = prepare_training(config)
-    fit(config, store, base)
+    fit(config, store, base, reports)
     summary = {**training_summary(store), "wall_s": time.monotonic() - started}
     return finish(store, "train", config, summary)
 

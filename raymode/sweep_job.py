@@ -10,7 +10,7 @@ from raymode.lock import exclusive
 from raymode.report.sweep import print_cells, print_table, write_report
 from raymode.store import Store
 from raymode.sweep.results import Results
-from raymode.sweep.space import SweepCell, cells
+from raymode.sweep.space import SweepCell, cells, to_come
 
 
 def sweep_job(description: str, design: str = "") -> None:
@@ -29,7 +29,11 @@ def _with(design: str, config: Config) -> Config:
 
 
 def _needs_ray(config: Config) -> bool:
-    return not config.sweep.dry_run and bool(_results(config, cells(config)).unfinished())
+    return not config.sweep.dry_run and _is_unfinished(config, cells(config))
+
+
+def _is_unfinished(config: Config, planned: list[SweepCell]) -> bool:
+    return bool(_results(config, planned).unfinished() or to_come(config, planned))
 
 
 def _work(design: str, given: Config) -> int:
@@ -42,12 +46,12 @@ def _work(design: str, given: Config) -> int:
     figures, page, sentences = write_report(config, rows)
     print_table(rows)
     print("\n".join(["", *sentences, "", f"plot:   {figures}", f"report: {page}"]))
-    return int(any(row["status"] != "finished" for row in rows))
+    return int(any(row["status"] == "failed" for row in rows))
 
 
 def _rows(config: Config, planned: list[SweepCell]) -> list[dict[str, Any]]:
     results = _results(config, planned)
-    if not results.unfinished():
+    if not _is_unfinished(config, planned):
         with exclusive(results.store):
             results.close()
         return results.in_order()
@@ -57,4 +61,4 @@ def _rows(config: Config, planned: list[SweepCell]) -> list[dict[str, Any]]:
 
 
 def _results(config: Config, planned: list[SweepCell]) -> Results:
-    return Results(Store(config.run_dir), planned)
+    return Results(Store(config.run_dir), planned, bool(config.sweep.scheduler))

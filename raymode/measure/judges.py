@@ -26,7 +26,7 @@ from raymode.rundir import Clock
 from raymode.sandbox import Status
 from raymode.sets.verify import open_sandbox, pinned
 from raymode.store import Store
-from raymode.watch import WatchedSandbox, name_unjudged, watching
+from raymode.watch import WatchedSandbox, join, name_unjudged, watching
 
 PROBLEMS_PER_PIECE = 8
 RETRIES = 1000  # of a piece whose judge died; the watch, unless it dies too, gives up before
@@ -35,10 +35,14 @@ RETRIES = 1000  # of a piece whose judge died; the watch, unless it dies too, gi
 class JudgeActor:
     """One watched sandbox and one reader of programs.
 
-    run: tells its problems from those of other runs at a watch that they share.
+    run: tells its problems from those of other runs at a watch that they share. alone: in an actor of its own.
     """
 
-    def __init__(self, config: SandboxConfig, embedding: str, watch: Any, run: str) -> None:
+    def __init__(
+        self, config: SandboxConfig, embedding: str, watch: Any, run: str, alone: bool
+    ) -> None:
+        if alone:
+            join(watch)
         self.sandbox = WatchedSandbox(functools.partial(open_sandbox, config), watch)
         self.run = run
         self.reader = Reader()
@@ -130,10 +134,11 @@ def _judged(
     is_run = any(not is_text_problem(one.problem) for piece in asked.values() for one in piece)
     sandbox = pinned(config.sandbox) if is_run else config.sandbox
     options = {"num_cpus": 1, "label_selector": selector(config.ray, "verify")}
+    here = is_in_process(config)
     with watching() as watch:
         yield from answers(
-            JudgeActor, (sandbox, config.references.embedding, watch, store.url), options,
-            config.score.actors, "judge", asked, RETRIES, here=is_in_process(config),
+            JudgeActor, (sandbox, config.references.embedding, watch, store.url, not here), options,
+            config.score.actors, "judge", asked, RETRIES, here=here,
         )  # fmt: skip
 
 

@@ -244,7 +244,7 @@ class _Verifier:
         except OSError as error:
             raise StorageError(
                 f"{self._store.url}: an actor cannot write there ({brief(error)}); actors need"
-                " the same access as the driver: credentials, AWS_* variables, a shared file system"
+                " room and the same access as the driver: credentials, AWS_* variables, a shared file system"
             ) from error
 
 

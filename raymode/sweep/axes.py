@@ -33,12 +33,21 @@ RANDOM = ("uniform", "loguniform")
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """One key: fixed `values`, or `draw` for random ones; `condition` is a key and the value it must have."""
+    """One key: fixed `values`, or an `interval` for random ones; `condition` is a key and the value it must have."""
 
     key: str
     values: tuple[Any, ...] = ()
-    draw: Callable[[random.Random], float] | None = None
+    interval: tuple[float, float] | None = None
+    is_log: bool = False  # the logarithm is uniform over the interval, not the value
     condition: tuple[str, Any] | None = None
+
+    def draw(self, source: random.Random) -> float:
+        """Return a value from the interval."""
+        assert self.interval
+        if not self.is_log:
+            return source.uniform(*self.interval)
+        low, high = self.interval
+        return math.exp(source.uniform(math.log(low), math.log(high)))
 
 
 def read_axis(text: str) -> Axis:
@@ -67,9 +76,7 @@ def read_axis(text: str) -> Axis:
         raise ConfigError(f"sweep.space: {text!r}: needs 0 < low <= high")
     low, high = numbers[:2]
     if kind in RANDOM:
-        scale = (math.log(low), math.log(high)) if kind == "loguniform" else (low, high)
-        back = math.exp if kind == "loguniform" else float
-        return Axis(key, draw=lambda source: back(source.uniform(*scale)), condition=condition)
+        return Axis(key, interval=(low, high), is_log=kind == "loguniform", condition=condition)
     count = int(numbers[2])
     if count != numbers[2] or count < 1:
         raise ConfigError(f"sweep.space: {text!r}: the number of values must be 1 or more")
@@ -78,7 +85,7 @@ def read_axis(text: str) -> Axis:
         low * (high / low) ** share if kind == "log" else low + (high - low) * share
         for share in shares
     ]
-    return Axis(key, tuple(_rounded(value) for value in spread), condition=condition)
+    return Axis(key, tuple(rounded(value) for value in spread), condition=condition)
 
 
 def expand(config: Config, axes: Sequence[Axis], draws: int) -> Iterator[Settings]:
@@ -88,16 +95,15 @@ def expand(config: Config, axes: Sequence[Axis], draws: int) -> Iterator[Setting
     there, and points that come out the same are one. Draws depend on `config.seed` and the key alone.
     """
     seen = []
-    random_axes = [axis for axis in axes if axis.draw]
+    random_axes = [axis for axis in axes if axis.interval]
     for number in range(draws if random_axes else 1):
         drawn = {
-            axis.key: _rounded(
+            axis.key: rounded(
                 axis.draw(random.Random(derive_seed(config.seed, "space", axis.key, number)))
             )
             for axis in random_axes
-            if axis.draw
         }
-        choices = [(drawn[axis.key],) if axis.draw else axis.values for axis in axes]
+        choices = [(drawn[axis.key],) if axis.interval else axis.values for axis in axes]
         for point in itertools.product(*choices):
             settings = _settings(config, axes, point)
             if settings not in seen:
@@ -105,17 +111,22 @@ def expand(config: Config, axes: Sequence[Axis], draws: int) -> Iterator[Setting
                 yield settings
 
 
-def _rounded(value: float) -> float:
+def rounded(value: float) -> float:
     """Return `value` to 12 digits: the last ones differ between machines, and a cell's name must not."""
     return float(f"{value:.12g}")
 
 
 def _settings(config: Config, axes: Sequence[Axis], point: Sequence[Any]) -> Settings:
-    given = list(zip(axes, point, strict=True))
-    settings: Settings = {axis.key: value for axis, value in given if axis.condition is None}
-    for axis, value in given:
+    given = dict(zip((axis.key for axis in axes), point, strict=True))
+    return chosen(config, axes, lambda axis: given[axis.key])
+
+
+def chosen(config: Config, axes: Sequence[Axis], choose: Callable[[Axis], Any]) -> Settings:
+    """Return the settings with what `choose` says for every axis whose condition holds, the unconditional ones first."""
+    settings: Settings = {axis.key: choose(axis) for axis in axes if axis.condition is None}
+    for axis in axes:
         if axis.condition and _holds(config, settings, axis.condition):
-            settings[axis.key] = value
+            settings[axis.key] = choose(axis)
     return settings
 
 

@@ -2,7 +2,6 @@
 
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,24 +9,35 @@ from ray import tune
 
 from raymode.store import Store
 from raymode.sweep.results import Results
-from raymode.sweep.rows import failed_row
+from raymode.sweep.rows import failed_row, stopped_row
 from raymode.sweep.space import SweepCell
+from raymode.sweep.trial import ENDED
 
 
 class Board(tune.Callback):  # type: ignore[misc]  # Ray ships no types
     """Rewrites the `runs` table as each trial ends and prints what is running, how far, and how long still."""
 
-    def __init__(self, results: Results, todo: Sequence[SweepCell]) -> None:
+    def __init__(self, results: Results, todo: int) -> None:
+        """todo: how many cells are to be run."""
         self.results, self.todo = results, todo
+        self._before = sum(map(results.has_ended, results.planned))
         self.started = time.monotonic()
         self.done = 0
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        if self.results.has_ended(trial.config["cell"]):
+            return  # it only tells the scheduler what it measured
         again = f" again, after {_last_line(trial.error_file)}" if trial.num_failures else ""
         self._say(f"started  {trial.config['cell'].label}{again}")
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._ended(trial.config["cell"])
+        cell, last = trial.config["cell"], trial.last_result
+        if self.results.has_ended(cell):
+            return
+        if ENDED not in last:
+            row = stopped_row(cell, last["step"], last[cell.config.sweep.metric])
+            Store(cell.config.run_dir).write_json("stopped.json", row)
+        self._ended(cell)
         self.results.gather_scores()
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -41,20 +51,21 @@ class Board(tune.Callback):  # type: ignore[misc]  # Ray ships no types
         row = self.results.ended(cell)
         if row["status"] == "finished":
             self._say(f"finished {cell.label}: {_figures(row)}")
+        elif row["status"] == "stopped":
+            self._say(f"stopped  {cell.label}: {row['error']}")
         else:
             self._say(f"FAILED   {cell.label}: {row['error']}")
 
     def _say(self, text: str) -> None:
         elapsed = time.monotonic() - self.started
         left = (
-            f", about {elapsed / self.done * (len(self.todo) - self.done):.0f} s left"
+            f", about {elapsed / self.done * (self.todo - self.done):.0f} s left"
             if self.done
             else ""
         )
-        planned = len(self.results.planned)
-        done = planned - len(self.todo) + self.done
+        done = self._before + self.done
         print(
-            f"sweep {done}/{planned} [{elapsed:.0f} s{left}] {text}",
+            f"sweep {done}/{self._before + self.todo} [{elapsed:.0f} s{left}] {text}",
             file=sys.stderr,
             flush=True,
         )

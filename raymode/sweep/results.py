@@ -22,8 +22,12 @@ LOOSE = 64
 class Results:
     """Which cells of a sweep have ended, and how; the only writer of its tables."""
 
-    def __init__(self, store: Store, planned: Sequence[SweepCell]) -> None:
-        self.store, self.planned = store, planned
+    def __init__(
+        self, store: Store, planned: Sequence[SweepCell], keep_stopped: bool = False
+    ) -> None:
+        """keep_stopped: cells that a scheduler has ended need not be run again."""
+        self.store, self.planned = store, list(planned)
+        self._ended = ("finished", "stopped") if keep_stopped else ("finished",)
         there = set(store.names("runs"))
         known = {name: row for name, row in _rows(store).items() if name in there}
         # Runs of another plan in the same directory stay in the table.
@@ -35,12 +39,12 @@ class Results:
                     self.rows[cell.run_id] = row
 
     def unfinished(self) -> list[SweepCell]:
-        """Return the cells that have not finished, failed ones among them."""
-        return [
-            cell
-            for cell in self.planned
-            if self.rows.get(cell.run_id, {}).get("status") != "finished"
-        ]
+        """Return the cells that have not ended, failed ones among them."""
+        return [cell for cell in self.planned if not self.has_ended(cell)]
+
+    def has_ended(self, cell: SweepCell) -> bool:
+        """Return whether there is nothing more to do for a cell."""
+        return self.rows.get(cell.run_id, {}).get("status") in self._ended
 
     def ended(self, cell: SweepCell) -> dict[str, Any]:
         """Take in the row that a cell has written, write the table, and return the row."""
@@ -85,11 +89,21 @@ class Results:
                 self.store.delete(name)
 
     def _read(self, run: str) -> dict[str, Any]:
-        for name in ("run.json", "failed.json"):
-            if self.store.exists(f"runs/{run}/{name}"):
-                row: dict[str, Any] = self.store.read_json(f"runs/{run}/{name}")
-                return row
-        return {}
+        return _record(self.store, f"runs/{run}/", ("run.json", "stopped.json", "failed.json"))
+
+
+def ended_row(cell: SweepCell) -> dict[str, Any]:
+    """Return the row of a cell that has finished or was stopped, {} of any other."""
+    return _record(Store(cell.config.run_dir), "", ("run.json", "stopped.json"))
+
+
+def _record(store: Store, directory: str, names: Sequence[str]) -> dict[str, Any]:
+    """Return the first of some files that is there, {} if none is."""
+    for name in names:
+        if store.exists(directory + name):
+            row: dict[str, Any] = store.read_json(directory + name)
+            return row
+    return {}
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> pa.Table:

@@ -83,6 +83,13 @@ def failed_row(cell: SweepCell, error: str) -> dict[str, Any]:
     return {**identity(cell), "status": "failed", "error": error}
 
 
+def stopped_row(cell: SweepCell, step: int, value: float) -> dict[str, Any]:
+    """Return the row of a run that a scheduler ended: behind the others after update `step`, where it was `value`."""
+    name = cell.config.sweep.metric
+    why = f"behind the others after update {step}, at {name} {value:.4g}"
+    return {**identity(cell), "status": "stopped", "error": why, "stopped_at": step, name: value}
+
+
 def _columns(name: str, interval: Interval) -> dict[str, Any]:
     return {
         name: interval.mean,

@@ -3,11 +3,12 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 from ray import tune
+from ray.tune.schedulers import ASHAScheduler
 
 from raymode import stages
 from raymode.cluster import capacity, require, selector
@@ -17,9 +18,10 @@ from raymode.lock import exclusive
 from raymode.rundir import describe, open_run
 from raymode.store import Store
 from raymode.sweep.board import Board
-from raymode.sweep.results import TUNE, Results
-from raymode.sweep.space import SweepCell, cells, place_needs
-from raymode.sweep.trial import run_cell
+from raymode.sweep.metrics import measurements
+from raymode.sweep.results import TUNE, Results, ended_row
+from raymode.sweep.space import SweepCell, cells, place_needs, to_come
+from raymode.sweep.trial import run_cell, told
 from raymode.tables import light_tables
 from raymode.watch import watching
 
@@ -38,26 +40,30 @@ def run_sweep(config: Config) -> list[dict[str, Any]]:
     store = open_run(config)
     with exclusive(store):
         stages.build_sets(config)
-        results = Results(store, planned)
-        todo = results.unfinished()
-        for cell in todo:
-            what = f"one trial of the sweep ({cell.label})"
-            for place, needs in place_needs(cell.config).items():
+        results = Results(store, planned, bool(config.sweep.scheduler))
+        for each in _to_fit(config, results):
+            for place, needs in place_needs(each).items():
+                what = f"one trial of the sweep ({each.label})"
                 require(*needs, what, selector(config.ray, place))
-        if todo:
+        if results.unfinished() or to_come(config, planned):
             describe(store, config)
             with watching(shared=True):
-                _run_trials(config, todo, Board(results, todo), store)
+                _run_trials(config, results)
         results.close()
         return results.in_order()
 
 
-def _at_once(config: Config, todo: list[SweepCell]) -> int:
+def _to_fit(config: Config, results: Results) -> list[Config]:
+    """Return the configurations of the cells to run; that of the sweep stands for those that a search will choose."""
+    return [cell.config for cell in results.unfinished()] or [config]
+
+
+def _at_once(config: Config, to_fit: Sequence[Config]) -> int:
     """Return how many trials run at once: as many as fit side by side, so none waits for one that waits for it."""
     fitting = min(
         _side_by_side(needs, capacity(selector(config.ray, place)) or {})
-        for cell in todo
-        for place, needs in place_needs(cell.config).items()
+        for each in to_fit
+        for place, needs in place_needs(each).items()
     )
     fitting = max(1, fitting)  # a cluster that is still growing
     return min(config.sweep.concurrent or fitting, fitting)
@@ -69,27 +75,40 @@ def _side_by_side(needs: tuple[float, float], have: Mapping[str, float]) -> int:
     return min(fitting, int(have.get("GPU", 0) // gpus)) if gpus else fitting
 
 
-def _run_trials(config: Config, todo: list[SweepCell], board: Board, store: Store) -> None:
-    at_once = _at_once(config, todo)
+def _run_trials(config: Config, results: Results) -> None:
+    store, todo = results.store, results.unfinished()
+    to_fit = _to_fit(config, results)
+    at_once = _at_once(config, to_fit)
+    search = _search(config, results)
+    to_run = search.cells_to_run if search else len(todo)
+    # A scheduler compares with cells that ended before, which tell it once more what they measured.
+    shown = results.planned if config.sweep.scheduler and not search else todo
     where = selector(config.ray, "drive")
     require(0, 0, "the sweep's trials", where)
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # Ctrl-C ends the job, not only the trials
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # our own tables are the record
     os.environ["TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S"] = "0"
     name = f"{TUNE}{time.time_ns()}"
-    print(f"sweep: {len(todo)} cells to run, {at_once} at once", file=sys.stderr, flush=True)
+    print(f"sweep: {to_run} cells to run, {at_once} at once", file=sys.stderr, flush=True)
     tuner = tune.Tuner(
         tune.with_resources(
             tune.with_parameters(_trial, tables=light_tables(config)), _reserved(where)
         ),
-        param_space={"cell": tune.grid_search(todo)},
-        tune_config=tune.TuneConfig(max_concurrent_trials=at_once, reuse_actors=True),
+        param_space=None if search else {"cell": tune.grid_search(shown)},
+        tune_config=tune.TuneConfig(
+            max_concurrent_trials=at_once,
+            # A process that is stopped while it waits for workers cannot serve the next trial.
+            reuse_actors=not config.sweep.scheduler or all(map(_is_one_process, to_fit)),
+            search_alg=search,
+            num_samples=to_run if search else 1,
+            scheduler=_scheduler(config),
+        ),
         run_config=tune.RunConfig(
             name=name,
             storage_path=store.path(),
             storage_filesystem=store.filesystem,
             verbose=0,
-            callbacks=[board],
+            callbacks=[Board(results, to_run)],
             # A lost process; an error of raymode's own is told in the trial's answer.
             failure_config=tune.FailureConfig(max_failures=config.train.max_failures),
         ),
@@ -97,16 +116,49 @@ def _run_trials(config: Config, todo: list[SweepCell], board: Board, store: Stor
     tuner.fit()
 
 
+def _is_one_process(cell: Config) -> bool:
+    return is_in_process(as_trial(cell))
+
+
+def _search(config: Config, results: Results) -> Any:
+    if not config.sweep.search:
+        return None
+    from raymode.sweep.search import Search
+
+    return Search(config, results)
+
+
+def _scheduler(config: Config) -> ASHAScheduler | None:
+    """Return what ends cells that fall behind while they train."""
+    sweep, train = config.sweep, config.train
+    if not sweep.scheduler:
+        return None
+    return ASHAScheduler(
+        time_attr="step",
+        metric=sweep.metric,
+        mode="min",
+        max_t=2**31,  # it would end what gets there
+        grace_period=sweep.grace or train.heldout_every,
+        reduction_factor=sweep.reduction,
+    )
+
+
 def _reserved(where: dict[str, str]) -> Callable[[dict[str, Any]], tune.PlacementGroupFactory]:
     """Return what says what a trial's own process asks for, on nodes with the labels `where`."""
     selectors = {"bundle_label_selector": [where]} if where else {}
 
     def reserved(space: dict[str, Any]) -> tune.PlacementGroupFactory:
-        cpus = int(is_in_process(as_trial(space["cell"].config)))
+        cpus = int(_is_one_process(space["cell"].config))
         return tune.PlacementGroupFactory([{"CPU": cpus, "memory": DRIVER_MEMORY}], **selectors)
 
     return reserved
 
 
 def _trial(space: dict[str, Any], tables: Mapping[str, pa.Table]) -> dict[str, Any]:
-    return {"failure": run_cell(space["cell"], tables)}
+    cell: SweepCell = space["cell"]
+    row = ended_row(cell) if cell.config.sweep.scheduler else {}
+    if not row:
+        return run_cell(cell, tables)
+    for measured in measurements(Store(cell.config.run_dir), cell.config.sweep.metric):
+        tune.report(measured)
+    return told(cell, row)

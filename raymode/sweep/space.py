@@ -10,8 +10,13 @@ from raymode.config_check import check, check_sweep
 from raymode.config_load import replace
 from raymode.errors import ConfigError
 from raymode.rundir import run_id, trial_config
-from raymode.sweep.axes import Settings, expand, read_axis
+from raymode.store import Store
+from raymode.sweep.axes import Axis, Settings, expand, read_axis
 from raymode.sweep.designs import DESIGNS
+from raymode.sweep.metrics import higher_is_better
+
+SEARCH = "search.json"
+"""What a search has chosen and been told, in order: the state to go on from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,9 @@ def cells(config: Config) -> list[SweepCell]:
             raise ConfigError(
                 f"sweep.space: {axis.key} is set by sweep.design={config.sweep.design} already; leave it out"
             )
+    if config.sweep.search:
+        higher_is_better(config.sweep.metric)
+        return [cell_at(config, axes, settings) for settings in asked(Store(config.run_dir))]
     settings = [
         {**first, **second, "train.seed": seed}
         for seed in config.sweep.seeds
@@ -71,6 +79,26 @@ def cells(config: Config) -> list[SweepCell]:
         cell = _cell(config, each, most)
         found.setdefault(cell.run_id, cell)
     return list(found.values())
+
+
+def cell_at(config: Config, axes: Sequence[Axis], settings: Settings) -> SweepCell:
+    """Return the cell with the settings that a search has chosen on `axes`."""
+    most = max(
+        (value for axis in axes if axis.key == "train.responses" for value in axis.values),
+        default=config.train.responses,
+    )
+    return _cell(config, {**settings, "train.seed": config.sweep.seeds[0]}, most)
+
+
+def asked(store: Store) -> list[Settings]:
+    """Return the settings that a search has chosen so far, in their order."""
+    events = store.read_json(SEARCH) if store.exists(SEARCH) else []
+    return [event["ask"] for event in events if "ask" in event]
+
+
+def to_come(config: Config, planned: Sequence[SweepCell]) -> int:
+    """Return how many cells a search has still to choose."""
+    return max(0, config.sweep.draws - len(planned)) if config.sweep.search else 0
 
 
 def table(found: Sequence[SweepCell]) -> list[dict[str, Any]]:

@@ -18,14 +18,13 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 
 from raymode.errors import DataError, RaymodeError, StorageError, brief
-from raymode.measure.problem import is_metric, metric
 from raymode.store import Store
+from raymode.sweep.metrics import higher_is_better
 from raymode.sweep.results import RUNS, SCORES
 
 PER_RUN = ("completions", "judged", "choices", "heldout", "groups")
 """Tables of every run; in SQL all runs' together, with the column run_id."""
 OF_SETS = ("problems", "solutions")
-LOWER_IS_BETTER = ("heldout_nll", "heldout_nll_per_token", "heldout_nll_cluster")
 SHOWN = ("run_id", "status", "P", "K", "loss", "eco_weight", "seed", "heldout_nll", "pass_at_1", "clusters_rarefied",
          "calibration_ratio_set")  # fmt: skip
 
@@ -63,7 +62,7 @@ class Sweep:
 
         Raises DataError for a column that is no metric or has no better side.
         """
-        order = "desc" if _higher_is_better(metric_name) else "asc"
+        order = "desc" if higher_is_better(metric_name) else "asc"
         condition = f"and ({where})" if where else ""
         return self.sql(
             f"select * from runs where status = 'finished' and {metric_name} is not null and not isnan({metric_name})"
@@ -74,7 +73,7 @@ class Sweep:
         """Return the finished runs that no other beats in every one of these metrics; best by the first one first."""
         first = self.best(metrics[0], where, n=2**31 - 1)
         frame = first.dropna(subset=list(metrics))
-        signs = [1.0 if _higher_is_better(name) else -1.0 for name in metrics]
+        signs = [1.0 if higher_is_better(name) else -1.0 for name in metrics]
         values = frame[list(metrics)].to_numpy(dtype=float) * signs
         kept = [
             not ((values >= row).all(axis=1) & (values > row).any(axis=1)).any() for row in values
@@ -156,18 +155,6 @@ class _Connection:
             return self.connection.sql(query)
         except duckdb.Error as error:
             raise DataError(f"query: {brief(error)}") from error
-
-
-def _higher_is_better(name: str) -> bool:
-    bare = name.removeprefix("families_")
-    if bare in LOWER_IS_BETTER:
-        return False
-    better = metric(bare).higher_is_better if is_metric(bare) else None
-    if better is None:
-        raise DataError(
-            f"metric {name!r}: is none, or neither end of it is better; order by it with sql() instead"
-        )
-    return better
 
 
 def main(arguments: Sequence[str]) -> int:

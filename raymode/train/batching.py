@@ -43,6 +43,13 @@ class Order:
         return self.responses_per_step - self.wholes * self.responses
 
 
+def order_of(settings: TrainConfig) -> Order:
+    """Return how the responses of an update come together."""
+    rate = {"grouped": 1.0, "shuffled": 0.0, "mixed": settings.collision_rate}[settings.order]
+    size = settings.responses + settings.wrong_responses
+    return Order(settings.responses_per_step, size, rate)
+
+
 def count_updates(groups: Sequence[EncodedGroup], settings: TrainConfig) -> int:
     """Return how many updates a run makes: `train.steps`, or as many as hold about `train.response_tokens`."""
     if not settings.response_tokens:

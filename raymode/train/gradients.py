@@ -13,8 +13,8 @@ from raymode.seed import derive_seed
 from raymode.store import Store, content_hash
 from raymode.train.build import load_base, make_model, pad_id
 from raymode.train.checkpoint import FINAL
+from raymode.train.groups import load_groups
 from raymode.train.heldout import Prefixes, load_heldout, mode_prefixes
-from raymode.train.loop import load_groups
 from raymode.train.sketch import Gradients, response_gradients
 from raymode.train.tokens import EncodedGroup
 

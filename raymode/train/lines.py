@@ -3,6 +3,7 @@
 import time
 
 from raymode.config import Config
+from raymode.train.ranks import rank_and_world
 
 PROGRESS_S = 5.0
 
@@ -16,7 +17,9 @@ class Lines:
         self._seconds: list[float] = []
 
     def __call__(self, step: int, steps: int, metrics: dict[str, float]) -> None:
-        """Take note of update `step` of `steps`, and print how far training is if it is time to."""
+        """Take note of update `step` of `steps`; rank 0 prints how far training is if it is time to."""
+        if rank_and_world()[0]:
+            return
         self._seconds.append(metrics["step_s"])
         self._warn(metrics)
         now = time.monotonic()

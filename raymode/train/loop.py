@@ -26,6 +26,7 @@ from raymode.store import Store
 from raymode.train.batching import count_updates, order_of, update_groups
 from raymode.train.build import load_base, make_model, pad_id
 from raymode.train.checkpoint import FINAL, KEPT, Checkpoints, save_model
+from raymode.train.fetched import fetched
 from raymode.train.groups import load_groups
 from raymode.train.heldout import (
     heldout_metrics,
@@ -60,7 +61,7 @@ def train(
 ) -> None:
     """Fine-tune the model in `base` on the run directory's groups; every rank calls this.
 
-    `progress(update, updates, metrics)` is called after every update on rank 0. `leaving()` is called after every update
+    `progress(update, updates, metrics)` is called after every update, on every rank. `leaving()` is called after every update
     and tells, the same on every rank, which machines of this training are about to be taken away: as soon as there is
     another one, a checkpoint is left. Raises DataError before the first update for data that cannot be trained on,
     TrainingError when the loss stops being finite.
@@ -69,8 +70,7 @@ def train(
     announced: frozenset[str] = frozenset()
     while run.done < run.updates and not run.is_stopped:
         metrics = run.step()
-        if run.rank == 0:
-            progress(run.done, run.updates, metrics)
+        progress(run.done, run.updates, metrics)
         if (machines := leaving()) > announced:
             announced = machines
             run.keep()
@@ -87,7 +87,7 @@ class Run:
         self.rank, _ = rank_and_world()
         device = torch.device("cuda", torch.cuda.current_device()) if settings.gpu else CPU
         objective = make_objective(config)
-        self.tokenizer, causal_lm = load_base(base)
+        self.tokenizer, causal_lm = load_base(fetched(base))
         self.groups = load_groups(store, self.tokenizer, config)
         self.heldout = load_heldout(store, self.tokenizer, config)
         self.updates = count_updates(self.groups, settings)

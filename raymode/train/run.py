@@ -2,26 +2,25 @@
 
 import os
 import time
+from collections.abc import Callable
 from typing import Any
 
 import ray.train
-from ray.train.collective import broadcast_from_rank_zero
 from ray.train.torch import TorchConfig, TorchTrainer
 from ray.train.v2.api.exceptions import TrainingFailedError, WorkerGroupError
 
 from raymode import errors
 from raymode.cluster import JOINED, require, selector
-from raymode.config import Config
+from raymode.config import HELDOUT_METRICS, Config
 from raymode.config_ray import is_in_process
 from raymode.errors import RaymodeError, TrainingError
 from raymode.store import Store
+from raymode.train.leaving import Leaving
 from raymode.train.lines import Lines
 from raymode.train.loop import train
 
-LEAVING_S = 2.0  # between questions to Ray which machines are about to go; it looks every 5
 
-
-def fit(config: Config, store: Store, base: str) -> None:
+def fit(config: Config, store: Store, base: str, reports: bool = False) -> None:
     """Train on `config.train.workers` Ray Train workers; lost workers are replaced and go on from the last checkpoint.
 
     Raises TrainingError when the run fails more than `train.max_failures` times, or loses machines that were announced
@@ -37,7 +36,12 @@ def fit(config: Config, store: Store, base: str) -> None:
     )
     trainer = TorchTrainer(
         _worker,
-        train_loop_config={"config": config, "store": store.url, "base": base},
+        train_loop_config={
+            "config": config,
+            "store": store.url,
+            "base": base,
+            "reports": reports,
+        },
         torch_config=TorchConfig(backend="nccl" if settings.gpu else "gloo"),
         scaling_config=ray.train.ScalingConfig(
             num_workers=_workers(config),
@@ -50,6 +54,7 @@ def fit(config: Config, store: Store, base: str) -> None:
             name=f"ray-train-{time.time_ns()}",
             storage_path=store.path(),
             storage_filesystem=store.filesystem,
+            callbacks=_to_tune(config) if reports else [],
             failure_config=ray.train.FailureConfig(
                 max_failures=settings.max_failures,
                 max_preemption_failures=settings.max_preemption_failures,
@@ -70,6 +75,19 @@ def fit(config: Config, store: Store, base: str) -> None:
         raise getattr(errors, kind)(message)
 
 
+def _to_tune(config: Config) -> list[Any]:
+    """Return what hands on to Tune what workers report."""
+    from ray.tune.integration.ray_train import TuneReportCallback
+
+    return [] if is_in_process(config) else [TuneReportCallback()]
+
+
+def _tune_report() -> Callable[[dict[str, float]], None]:
+    from ray import tune  # no worker needs it
+
+    return tune.report  # type: ignore[no-any-return]
+
+
 def _workers(config: Config) -> int | tuple[int, int]:
     """Return how many workers Ray Train starts, or between which numbers; 0: it trains in this very process."""
     settings = config.train
@@ -86,37 +104,32 @@ def _worker(arguments: dict[str, Any]) -> tuple[str, str] | None:
     if not config.train.gpu:
         # The worker's one CPU; it also makes sums independent of the machine's cores.
         torch.set_num_threads(1)
+    told = os.environ.get(JOINED) == "1" and not is_in_process(config)
+    leaving = Leaving(told)
     try:
-        told = os.environ.get(JOINED) == "1" and not is_in_process(config)
-        leaving = _Leaving() if told else frozenset
-        train(config, Store(arguments["store"]), arguments["base"], Lines(config), leaving)
+        progress = _Reports(config) if arguments["reports"] else Lines(config)
+        train(config, Store(arguments["store"]), arguments["base"], progress, leaving)
     except RaymodeError as error:
         return type(error).__name__, str(error)
+    except Exception:
+        leaving.wait_out()
+        raise
     return None
 
 
-class _Leaving:
-    """Tells which nodes of this training are about to be taken away.
+class _Reports:
+    """Progress lines, and each held-out measurement for Ray Tune."""
 
-    To ask Ray takes milliseconds and waits for all ranks, so it is asked every few updates: rank 0 says after how many.
-    """
+    def __init__(self, config: Config) -> None:
+        self._lines = Lines(config)
+        # Tune is told by its own trial: by this process, or by the one whose workers these are, which Ray Train tells.
+        self._report = _tune_report() if is_in_process(config) else ray.train.report
 
-    def __init__(self) -> None:
-        self._nodes: frozenset[str] = frozenset()
-        self._apart = self._left = 1  # updates from question to question, and to the next
-        self._asked = time.monotonic()
-
-    def __call__(self) -> frozenset[str]:
-        """Return the ids of the nodes, the same on every rank; called after every update."""
-        self._left -= 1
-        if not self._left:
-            info = ray.train.get_preemption_info()
-            self._nodes |= frozenset(info.preempted_node_ids if info else ())
-            now = time.monotonic()
-            wanted = self._apart * LEAVING_S / (now - self._asked)
-            self._asked = now
-            self._apart = self._left = broadcast_from_rank_zero(max(1, int(wanted)))
-        return self._nodes
+    def __call__(self, step: int, steps: int, metrics: dict[str, float]) -> None:
+        self._lines(step, steps, metrics)
+        measured = {name: metrics[name] for name in HELDOUT_METRICS if name in metrics}
+        if measured and step < steps:  # nothing is left to be ended after the last one
+            self._report({"step": step, **measured})
 
 
 def _cause(error: TrainingFailedError) -> str:

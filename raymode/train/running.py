@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from raymode.config import Config
 from raymode.train.tokens import EncodedGroup
 
 
@@ -39,3 +40,10 @@ class RunningMeans:
             before = self._mean_P[place].item()
             moved = value if math.isnan(before) else before + self._rate * (value - before)
             self._mean_P[place] = moved
+
+
+def running_means(groups: Sequence[EncodedGroup], config: Config) -> RunningMeans | None:
+    """Return what ECO compares responses with that come alone; None where whole groups come."""
+    if config.train.loss != "eco" or config.train.order != "shuffled":
+        return None
+    return RunningMeans(groups, config.eco.running, config.eco.reduction)

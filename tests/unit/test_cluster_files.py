@@ -14,6 +14,9 @@ from ray._private.runtime_env.packaging import create_package
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 import raymode
+from raymode.config import PLACES
+from raymode.config_load import load
+from raymode.config_ray import labels_of
 
 ROOT = Path(__file__).resolve().parents[2]
 CLUSTER = ROOT / "cluster"
@@ -138,6 +141,21 @@ def test_the_job_has_the_cluster_of_the_other_file() -> None:
     assert job["spec"]["shutdownAfterJobFinishes"] is True
     script = job["spec"]["entrypoint"].split()[1]
     assert (ROOT / "jobs" / Path(script).name).is_file()
+
+
+@pytest.mark.parametrize("name", [*CLOUDS, "kuberay-cluster"])
+def test_labels_that_a_job_asks_for_have_nodes(name: str) -> None:
+    arguments = _manifest("kuberay-job", "RayJob")["spec"]["entrypoint"].split()[2:]
+    asked = labels_of(load(arguments).ray)
+    assert set(asked) == set(PLACES)
+    assert f'"{arguments[-1]}"' in (ROOT / "docs" / "cluster.md").read_text()
+    if name in CLOUDS:
+        kinds = [kind["labels"] for kind in _cloud(name)["available_node_types"].values()]
+    else:
+        spec = _spec(name)
+        kinds = [group["labels"] for group in (spec["headGroupSpec"], *spec["workerGroupSpecs"])]
+    for labels in asked.values():
+        assert sum(labels.items() <= kind.items() for kind in kinds) == 1
 
 
 def test_images_are_of_this_version() -> None:

@@ -40,13 +40,13 @@ ALLOWED = {
     "sweep_job": {"job", "sweep", "report", "lock"},
     "tables": {"rundir"},
     "stages": {"cluster", "rundir", "tables", "sets", "train", "sample", "measure", "report", "sweep"},
-    "rundir": set(), "job": {"cluster", "rundir", "lock"}, "cluster": set(), "actors": set(), "lock": {"lease"}, "lease": set(),
+    "rundir": set(), "job": {"cluster", "rundir", "lock"}, "cluster": set(), "actors": {"cluster"}, "lock": {"lease"}, "lease": set(),
     "watch": {"actors", "sandbox"},
     **{name: set() for name in BASE},
 }  # fmt: skip
 RAY_FILES = {
-    "actors.py", "cluster.py", "watch.py", "sets/stream.py", "train/run.py", "sample/pool.py", "measure/judges.py",
-    "measure/forcing.py", "sweep/run.py", "sweep/board.py",
+    "actors.py", "cluster.py", "watch.py", "sets/stream.py", "train/run.py", "train/leaving.py", "sample/pool.py", "measure/judges.py",
+    "measure/forcing.py", "sweep/run.py", "sweep/board.py", "sweep/search.py",
 }  # fmt: skip
 
 
