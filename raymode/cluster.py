@@ -12,6 +12,7 @@ import ray._private.state
 from raymode.config import RayConfig
 from raymode.config_ray import labels_of
 from raymode.errors import ConfigError
+from raymode.ray_metrics import show_progress
 
 # Ray Train looks at its workers so often, seconds: a finished fit is noticed that much later.
 TRAIN_POLL_S = "0.5"
@@ -37,6 +38,7 @@ ENVIRONMENT = {
 def connect(config: RayConfig) -> None:
     """Join the cluster of `ray.address` or RAY_ADDRESS, or start a local one; do nothing if already connected."""
     if ray.is_initialized():
+        show_progress()
         return
     address = config.address or os.environ.get("RAY_ADDRESS", "")
     # Nothing takes a local machine away: one process less to start for every fit.
@@ -54,6 +56,7 @@ def connect(config: RayConfig) -> None:
     else:
         # "local": another cluster that was started on this machine is none of ours.
         ray.init("local", num_cpus=config.cpus or None, include_dashboard=False, **options)
+    show_progress()
 
 
 def _join(address: str, options: dict[str, Any]) -> None:
@@ -76,6 +79,11 @@ def capacity(where: Mapping[str, str] = ANYWHERE) -> dict[str, float] | None:
     if not found:
         return None
     return {name: sum(each.get(name, 0.0) for each in found) for name in set().union(*found)}
+
+
+def may_grow() -> bool:
+    """Return whether this cluster was there before, and may have an autoscaler."""
+    return os.environ.get(JOINED) == "1"
 
 
 def leaving_nodes() -> frozenset[str]:
@@ -109,7 +117,7 @@ def require(cpus: float, gpus: float, what: str, where: Mapping[str, str] = ANYW
         f"{what}: needs {cpus:g} CPUs and {gpus:g} GPUs{nodes}, the cluster has {have.get('CPU', 0):g} and"
         f" {have.get('GPU', 0):g}{' there' if where else ''}"
     )
-    if os.environ.get(JOINED) != "1":
+    if not may_grow():
         remedy = "leave out ray.labels" if where and not have else "use fewer workers"
         raise ConfigError(f"{message}; {remedy} or a larger cluster")
     print(f"{message}: waiting for it to grow", file=sys.stderr, flush=True)

@@ -389,7 +389,10 @@ class SweepConfig:
     grace: int = key(0, "scheduler=asha: updates before the first halt; 0 = train.heldout_every")
     match: str = key("updates", f"what all cells have equal: {', '.join(MATCHES)}")
     seeds: tuple[int, ...] = key((0,), "seeds; each is a full set of cells")
-    concurrent: int = key(0, "trials at once; 0 = as many as the cluster's resources allow")
+    concurrent: int = key(
+        0,
+        "trials at once; 0 = as many as fit the cluster as it is; one that grows by itself is asked for so many",
+    )
     cost_prompt: float = key(4.0, "cost of acquiring one prompt, in units of cost_response")
     cost_response: float = key(1.0, "cost of acquiring and verifying one response")
     cost_core_hour: float = key(

@@ -1,11 +1,12 @@
 """What every job does around its own work: read the configuration, join Ray, and turn errors into one line."""
 
 import sys
+import traceback
 from collections.abc import Callable
 
 from raymode.config import Config
 from raymode.config_load import help_table, load
-from raymode.errors import RaymodeError
+from raymode.errors import BusyError, ConfigError, RaymodeError, brief
 from raymode.lock import exclusive
 from raymode.rundir import open_run
 
@@ -25,16 +26,41 @@ def main(
             f"{description}\n\nusage: python {sys.argv[0]} [config=NAME|FILE] [key=value ...]\n\nkeys:\n{help_table()}"
         )
         sys.exit(0)
+    begun: Config | None = None
     try:
         config = load(arguments)
-        code = _with_ray(config, work) if needs_ray(config) else work(config)
+        if needs_ray(config):
+            begun = config
+        code = _with_ray(config, work) if begun else work(config)
     except RaymodeError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        if begun and not isinstance(error, BusyError | ConfigError):  # those are told in one line
+            _post_mortem(begun, error)
         sys.exit(2)
     except KeyboardInterrupt:
         print("stopped; give the same command again to go on", file=sys.stderr)
         sys.exit(130)
+    except Exception as error:
+        traceback.print_exc()
+        if begun:
+            _post_mortem(begun, error)
+        sys.exit(1)
+    if begun:
+        _post_mortem(begun, None, failed=bool(code))
     sys.exit(code or 0)
+
+
+def _post_mortem(config: Config, error: Exception | None, failed: bool = True) -> None:
+    """Leave a post-mortem and say where, or delete an earlier one; what keeps it from that hides nothing and fails nothing."""
+    from raymode import postmortem
+
+    try:
+        if not failed:
+            postmortem.clear(config)
+        elif page := postmortem.leave(config, error):
+            print(f"post-mortem: {page}", file=sys.stderr, flush=True)
+    except Exception as second:
+        print(f"post-mortem: could not be written: {brief(second)}", file=sys.stderr, flush=True)
 
 
 def _with_ray(config: Config, work: Callable[[Config], int | None]) -> int | None:

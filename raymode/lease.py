@@ -56,8 +56,9 @@ def leased(store: Store, pace: Pace = Pace()) -> Iterator[None]:  # it is frozen
     finally:
         ended.set()
         renewing.join()
-        if _read(store).get("token") == mine["token"]:
-            store.delete(NAME)
+        with contextlib.suppress(OSError):  # storage is down: what it did to the work is to be told
+            if _read(store).get("token") == mine["token"]:
+                store.delete(NAME)
 
 
 def _wait_for_silence(store: Store, pace: Pace) -> None:

@@ -15,6 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from raymode import events
 from raymode.config import Config, fingerprint, to_dict, to_yaml
 from raymode.errors import ConfigError
 from raymode.store import Store
@@ -119,13 +120,21 @@ def finished(store: Store, stage: str, config: Config) -> dict[str, Any] | None:
 def begin(store: Store, stage: str, config: Config) -> None:
     """Record what `stage` is made with; called when all is checked, before its first output."""
     describe(store, config)
+    resumed = store.exists(f"{stage}.json")
+    events.record(store, "resumed" if resumed else "started", stage, run=config.label)
     store.write_json(f"{stage}.json", {"inputs": _made_with(config, stage), "summary": None})
 
 
 def finish(store: Store, stage: str, config: Config, summary: dict[str, Any]) -> dict[str, Any]:
-    """Record that `stage` is finished; the last thing a stage writes."""
+    """Record that `stage` is finished; but for a line in `events.jsonl`, the last thing a stage writes."""
     store.write_json(f"{stage}.json", {"inputs": _made_with(config, stage), "summary": summary})
+    events.record(store, "finished", stage, run=config.label, **plain(summary))
     return summary
+
+
+def plain(summary: dict[str, Any]) -> dict[str, Any]:
+    """Return what of a summary fits on a line: its numbers and words."""
+    return {name: value for name, value in summary.items() if isinstance(value, int | float | str)}
 
 
 class Clock:

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from raymode import events
 from raymode.config import Config, fingerprint, to_dict
 from raymode.config_ray import is_in_process
 from raymode.errors import DataError
@@ -19,6 +20,7 @@ from raymode.rundir import (
     finish,
     finished,
     open_run,
+    plain,
     run_id,
 )
 from raymode.seed import derive_seed
@@ -31,15 +33,21 @@ HELDOUT_SPLITS = ("heldout", "heldout_parameters", "heldout_families")
 HELDOUT_RESPONSES = 6  # responses of a held-out problem whose log-probability is measured
 
 
+@events.failures_told("sets")
 def build_sets(config: Config) -> dict[str, Any]:
     """Build the set tables and return their summary."""
     from raymode.sets.build import build_sets as build
 
     store = open_run(config)
     sets = Store(config.sets_path)
-    if not sets.exists("manifest.json"):
+    if sets.exists("manifest.json"):
+        summary = build(config)
+    else:
         describe(store, config)
-    summary = build(config)
+        began = time.monotonic()
+        events.record(store, "resumed" if sets.exists("inputs.json") else "started", "sets")
+        summary = build(config)
+        events.record(store, "finished", "sets", wall_s=time.monotonic() - began, **plain(summary))
     if config.sets.dataset and not config.sets.path:  # sets of others are left as they are
         _publish(sets, summary)
     return summary
@@ -55,6 +63,7 @@ def _publish(sets: Store, summary: dict[str, Any]) -> None:
         write_card(sets, summary)
 
 
+@events.failures_told("train")
 def train(config: Config, reports: bool = False) -> dict[str, Any]:
     """Select groups, train on them, and return the summary; writes `checkpoint`, `metrics.jsonl`, `heldout.parquet`.
 
@@ -107,6 +116,7 @@ def components(config: Config) -> dict[str, Any]:
     return row
 
 
+@events.failures_told("sample")
 def sample(config: Config) -> dict[str, Any]:
     """Draw completions of the held-out prompts and return the summary; writes `completions`."""
     store = open_run(config)
@@ -149,6 +159,7 @@ def sample(config: Config) -> dict[str, Any]:
     return finish(store, "sample", config, summary)
 
 
+@events.failures_told("score")
 def score(config: Config) -> dict[str, Any]:
     """Verify and score the completions and return the summary.
 

@@ -28,6 +28,8 @@ PROBE = ".probe-"
 OLD_S = 3600  # seconds; a younger file may be another process's, who is still writing
 CONNECT_SECONDS = 3.0
 REQUEST_SECONDS = 30.0
+S3_ATTEMPTS = 10
+"""Between them S3's client waits up to 1, 2, 4 ... 20 s, a random share of each: about 80 s of trouble are sat out."""
 ROW_GROUP, ROW_GROUP_BYTES = 4096, 16 << 20
 _COPIED_AT_ONCE = 4 << 20
 
@@ -310,7 +312,7 @@ def _open_filesystem(url: str) -> tuple[pafs.FileSystem, str]:
                 endpoint_override=endpoint,
                 connect_timeout=CONNECT_SECONDS,
                 request_timeout=REQUEST_SECONDS,
-                retry_strategy=pafs.AwsStandardS3RetryStrategy(max_attempts=3),
+                retry_strategy=pafs.AwsStandardS3RetryStrategy(max_attempts=S3_ATTEMPTS),
             )
             return filesystem, rest
         filesystem, root = pafs.FileSystem.from_uri(url)

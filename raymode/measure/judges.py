@@ -117,7 +117,7 @@ def judge_completions(
         ]
         store.write_rows(_part(number), "judged", rows)
         clock.work(found.seconds)
-        progress.advance(len(pieces[number]))
+        progress.advance(len(pieces[number]), found.seconds)
     progress.close()
     rows = store.rows("judged") if names else []
     if asked:

@@ -121,7 +121,7 @@ class _Run:
         self.work_s += now - begun
         self.unfinished -= 1
         stage, plant = self.stage, self.plant
-        told = self.driver.serve(now, stage.files * plant.file_s)
+        told = self.driver.serve(now, stage.files * plant.file_s / stage.at_once)
         stored = stage.files / plant.storage_requests + stage.megabytes / plant.storage_mb
         self.ended = max(self.ended, self.storage.serve(told, stored))
         self._take(now, number, life, slot)

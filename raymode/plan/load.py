@@ -29,7 +29,9 @@ class Stage:
     checkpoint_s: float = 0.0
     """A lost piece goes on from its last multiple of this; 0 = from its beginning."""
     files: float = 1.0
-    """That the driver writes or reads per piece, one after the other."""
+    """That the driver writes or reads per piece."""
+    at_once: float = 1.0
+    """Files that it has under way at a time, on average."""
     megabytes: float = 0.0
     """That the driver writes per piece; what nodes write themselves belongs in `piece_s`."""
 
@@ -58,7 +60,7 @@ def default_stages() -> dict[str, Stage]:
     spot, on_demand = 0.02, 1.6e-4
     return {
         "verify": Stage(
-            pieces=10_000, piece_s=10.5, slots=16, start_s=5, failures=spot, price=0.3, files=1.3, megabytes=0.1,
+            pieces=10_000, piece_s=10.5, slots=16, start_s=5, failures=spot, price=0.3, files=1.3, at_once=3.5, megabytes=0.1,
         ),
         "train": Stage(
             pieces=24, piece_s=3600, gang=1, start_s=60, failures=on_demand, price=10.5, checkpoint_s=600, files=8,

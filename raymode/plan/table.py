@@ -65,11 +65,11 @@ def _mean(outcomes: Sequence[Outcome], name: str) -> float:
 def saturation(stage: Stage, plant: Plant) -> dict[str, float]:
     """Return from how many nodes on the driver, the storage or the scheduler can follow no more, if there is work enough.
 
-    A node brings slots / (gang · piece_s) pieces a second; the driver serves 1 / (driver_s + files · file_s). The scheduler
+    A node brings slots / (gang · piece_s) pieces a second; the driver serves 1 / (driver_s + files · file_s / at_once). The scheduler
     counts while slots start: with more nodes the last slot is up after the first one has finished a piece.
     """
     per_node = stage.slots / (stage.gang * stage.piece_s)
-    driver = plant.driver_s + stage.files * plant.file_s
+    driver = plant.driver_s + stage.files * plant.file_s / stage.at_once
     storage = stage.files / plant.storage_requests + stage.megabytes / plant.storage_mb
     start = plant.scheduler_s * stage.slots / stage.gang
     return {

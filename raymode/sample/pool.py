@@ -166,7 +166,7 @@ def sample_all(
             ]
             store.write_rows(_part(number), TABLE, rows)
             clock.work(answered.seconds)
-            progress.advance(len(rows))
+            progress.advance(len(rows), answered.seconds)
     progress.close()
 
 

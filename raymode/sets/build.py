@@ -96,7 +96,7 @@ def _build_parts(config: Config, store: Store, partitions: Sequence[Partition]) 
                 progress.skip(message.skipped)
             else:
                 judged[part] += 1
-                progress.advance(message.programs)
+                progress.advance(message.programs, message.seconds)
             if judged[part] == sizes.get(part):
                 write_part(store, part, sizes[part])
     progress.close()

@@ -7,9 +7,12 @@ says that the sets are.
 
 import contextlib
 import hashlib
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Generator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
+
+import pyarrow as pa
 
 from raymode.errors import DataError
 from raymode.schema import SCHEMAS
@@ -24,6 +27,8 @@ Rows = Sequence[Mapping[str, Any]]
 
 MEASURED = "executions"
 """The one table whose values differ from run to run."""
+READERS = 8
+"""Journal files read at a time: an object store takes long to begin an answer, and the driver waits for all of them."""
 MOST_COMPARED = 50_000
 """Problems whose prompts are looked through for near-duplicates."""
 RIGHT, WRONG = "claimed_right", "known_wrong"
@@ -40,7 +45,7 @@ def is_whole(store: Store, number: int) -> bool:
 
 
 def write_part(store: Store, number: int, size: int) -> None:
-    """Write one part from what the journal holds of its `size` problems; holds one of them at a time."""
+    """Write one part from what the journal holds of its `size` problems; holds `READERS` of them at a time."""
     count = _Count()
     digests = {name: RowDigest(SCHEMAS[name]) for name in TABLES if name != MEASURED}
     with contextlib.ExitStack() as files:
@@ -48,8 +53,7 @@ def write_part(store: Store, number: int, size: int) -> None:
             name: files.enter_context(store.table_writer(file_name(name, number), name))
             for name in TABLES
         }
-        for position in range(size):
-            tables = journal.load(store, number, position)
+        for tables in files.enter_context(contextlib.closing(_problems(store, number, size))):
             rows = {name: table.to_pylist() for name, table in tables.items()}
             for name in TABLES:
                 writers[name].write(tables[name])
@@ -60,6 +64,18 @@ def write_part(store: Store, number: int, size: int) -> None:
     record = count.record() | {"content": hashlib.sha256(content.encode()).hexdigest()}
     store.write_json(_record_name(number), record)
     journal.forget(store, number)
+
+
+def _problems(store: Store, number: int, size: int) -> Generator[dict[str, pa.Table]]:
+    """Yield the tables of a part's problems in their order, read a few ahead."""
+    with ThreadPoolExecutor(READERS) as pool:
+        coming: deque[Future[dict[str, pa.Table]]] = deque()
+        for position in range(size):
+            coming.append(pool.submit(journal.load, store, number, position))
+            if len(coming) == READERS:
+                yield coming.popleft().result()
+        while coming:
+            yield coming.popleft().result()
 
 
 def summarize(store: Store, parts: int) -> dict[str, Any]:

@@ -9,7 +9,9 @@ on to the driver. So no process ever holds more than a few bundles, and what is 
 import contextlib
 import functools
 import logging
+import os
 import pickle
+import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -22,7 +24,7 @@ import ray.exceptions
 from ray import cloudpickle
 
 from raymode.actors import own_error
-from raymode.cluster import capacity, require, selector
+from raymode.cluster import JOINED, capacity, require, selector
 from raymode.config import Config
 from raymode.errors import StorageError, brief
 from raymode.sets import journal
@@ -55,6 +57,7 @@ class Done(NamedTuple):
     part: int
     position: int
     programs: int
+    seconds: float  # that judging it took
 
 
 class End(NamedTuple):
@@ -108,8 +111,8 @@ def _told(row: Mapping[str, Any]) -> Iterator[Done | End]:
     if row["size"] >= 0:
         yield End(row["part"], row["size"], content)
         return
-    for position, programs in content:
-        yield Done(row["part"], position, programs)
+    for position, programs, seconds in content:
+        yield Done(row["part"], position, programs, seconds)
 
 
 def _dataset(
@@ -118,9 +121,9 @@ def _dataset(
     dataset = ray.data.from_items(list(rows), override_num_blocks=len(rows))
     # A bundle is a block, so that actors share them evenly.
     dataset.context.target_max_block_size = 1
-    actors = _actors(config)
+    fewest, most = _actors(config)
     dataset.context.execution_options.resource_limits = ray.data.ExecutionResources.for_limits(
-        object_store_memory=actors * READ_AHEAD_BYTES
+        object_store_memory=most * READ_AHEAD_BYTES
     )
     dataset.context.max_consecutive_actor_init_deaths = ACTOR_STARTS
     dataset.context.enable_progress_bars = False
@@ -141,7 +144,7 @@ def _dataset(
         batch_size=1,
         num_cpus=1,
         label_selector=where,
-        compute=ray.data.ActorPoolStrategy(size=actors),
+        compute=ray.data.ActorPoolStrategy(min_size=fewest, max_size=most),
     )
 
 
@@ -152,10 +155,14 @@ def _batches(dataset: ray.data.Dataset) -> Generator[pa.Table]:
     return generator
 
 
-def _actors(config: Config) -> int:
-    """Return how many actors the cluster has CPUs for, at most `sets.actors`: more would wait for ever."""
+def _actors(config: Config) -> tuple[int, int]:
+    """Return for how many actors there are CPUs, at most `sets.actors`, and how many it may become: a cluster grows.
+
+    More than there are CPUs from the beginning would be waited for.
+    """
     have = capacity(selector(config.ray, "verify")) or {}
-    return max(1, min(config.sets.actors, int(have.get("CPU", 1))))
+    now = max(1, min(config.sets.actors, int(have.get("CPU", 1))))
+    return now, config.sets.actors if os.environ.get(JOINED) == "1" else now
 
 
 def _read(batch: pa.Table) -> Iterator[pa.Table]:
@@ -224,14 +231,15 @@ class _Verifier:
         items: list[_Item] = pickle.loads(row["payload"])
         problems = zip(self._sandbox.problems([item.place for item in items]), items, strict=True)
         # A problem is kept while the next is judged: an object store takes longer than a small program.
+        done, kept = [], []
         with ThreadPoolExecutor(1) as pool:
-            kept = [
-                pool.submit(self._keep, row["part"], item, self._judge(item))
-                for _, item in problems
-            ]
+            for _, item in problems:
+                began = time.perf_counter()
+                kept.append(pool.submit(self._keep, row["part"], item, self._judge(item)))
+                done.append((item.position, item.programs, time.perf_counter() - began))
         for each in kept:
             each.result()
-        yield _message(row["part"], [(item.position, item.programs) for item in items])
+        yield _message(row["part"], done)
 
     def _judge(self, item: _Item) -> Judged:
         problem, solutions = pickle.loads(item.content)

@@ -7,11 +7,13 @@ from typing import Any
 
 from ray import tune
 
+from raymode import events
 from raymode.store import Store
 from raymode.sweep.results import Results
 from raymode.sweep.rows import failed_row, stopped_row
 from raymode.sweep.space import SweepCell
 from raymode.sweep.trial import ENDED
+from raymode.train.place import free_workers
 
 
 class Board(tune.Callback):  # type: ignore[misc]  # Ray ships no types
@@ -27,6 +29,8 @@ class Board(tune.Callback):  # type: ignore[misc]  # Ray ships no types
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         if self.results.has_ended(trial.config["cell"]):
             return  # it only tells the scheduler what it measured
+        event = "resumed" if trial.num_failures else "started"
+        self._record(event, trial.config["cell"])
         again = f" again, after {_last_line(trial.error_file)}" if trial.num_failures else ""
         self._say(f"started  {trial.config['cell'].label}{again}")
 
@@ -36,7 +40,9 @@ class Board(tune.Callback):  # type: ignore[misc]  # Ray ships no types
             return
         if ENDED not in last:
             row = stopped_row(cell, last["step"], last[cell.config.sweep.metric])
-            Store(cell.config.run_dir).write_json("stopped.json", row)
+            store = Store(cell.config.run_dir)
+            free_workers(store)
+            store.write_json("stopped.json", row)
         self._ended(cell)
         self.results.gather_scores()
 
@@ -49,12 +55,18 @@ class Board(tune.Callback):  # type: ignore[misc]  # Ray ships no types
     def _ended(self, cell: SweepCell) -> None:
         self.done += 1
         row = self.results.ended(cell)
+        told = {"error": row["error"]} if row.get("error") else {"wall_s": row.get("wall_s")}
+        self._record(row["status"], cell, **told)
         if row["status"] == "finished":
             self._say(f"finished {cell.label}: {_figures(row)}")
         elif row["status"] == "stopped":
             self._say(f"stopped  {cell.label}: {row['error']}")
         else:
             self._say(f"FAILED   {cell.label}: {row['error']}")
+
+    def _record(self, event: str, cell: SweepCell, **more: Any) -> None:
+        """Tell what became of a cell in the sweep's own `events.jsonl`."""
+        events.record(self.results.store, event, "cell", run=cell.label, run_id=cell.run_id, **more)
 
     def _say(self, text: str) -> None:
         elapsed = time.monotonic() - self.started

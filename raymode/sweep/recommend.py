@@ -141,8 +141,8 @@ def _compare(fit: LawFit, payable: Sequence[Cell], best: Cell | None) -> tuple[b
     predicted = min(payable, key=lambda c: fit.predict(c.prompts, c.responses))
     if predicted.responses == best.responses:
         return True, (
-            f"Among the measured cells that this budget pays for, law and measurement both put "
-            f"{_name(best)} lowest."
+            f"Among the measured cells that this budget pays for, law and measurement both put one "
+            f"with K = {best.responses} lowest."
         )
     gap = predicted.value - best.value
     noise = _noise(fit.cells, predicted, best)

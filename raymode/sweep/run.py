@@ -11,10 +11,11 @@ from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 
 from raymode import stages
-from raymode.cluster import capacity, require, selector
+from raymode.cluster import capacity, may_grow, require, selector
 from raymode.config import Config
 from raymode.config_ray import as_trial, is_in_process
 from raymode.lock import exclusive
+from raymode.ray_metrics import show_progress
 from raymode.rundir import describe, open_run
 from raymode.store import Store
 from raymode.sweep.board import Board
@@ -59,14 +60,19 @@ def _to_fit(config: Config, results: Results) -> list[Config]:
 
 
 def _at_once(config: Config, to_fit: Sequence[Config]) -> int:
-    """Return how many trials run at once: as many as fit side by side, so none waits for one that waits for it."""
+    """Return how many trials run at once: as many as fit side by side, so none waits for one that waits for it.
+
+    A cluster that was joined may grow to more than it has now, which nothing but `sweep.concurrent` tells: there that
+    is the number, and trials wait for nodes.
+    """
     fitting = min(
         _side_by_side(needs, capacity(selector(config.ray, place)) or {})
         for each in to_fit
         for place, needs in place_needs(each).items()
     )
     fitting = max(1, fitting)  # a cluster that is still growing
-    return min(config.sweep.concurrent or fitting, fitting)
+    wanted = config.sweep.concurrent or fitting
+    return wanted if may_grow() else min(wanted, fitting)
 
 
 def _side_by_side(needs: tuple[float, float], have: Mapping[str, float]) -> int:
@@ -87,9 +93,12 @@ def _run_trials(config: Config, results: Results) -> None:
     require(0, 0, "the sweep's trials", where)
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # Ctrl-C ends the job, not only the trials
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # our own tables are the record
+    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # and the board shows what goes on
     os.environ["TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S"] = "0"
     name = f"{TUNE}{time.time_ns()}"
-    print(f"sweep: {to_run} cells to run, {at_once} at once", file=sys.stderr, flush=True)
+    more = may_grow() and not config.sweep.concurrent
+    hint = "; if the cluster may grow to more, set sweep.concurrent" if more else ""
+    print(f"sweep: {to_run} cells to run, {at_once} at once{hint}", file=sys.stderr, flush=True)
     tuner = tune.Tuner(
         tune.with_resources(
             tune.with_parameters(_trial, tables=light_tables(config)), _reserved(where)
@@ -155,6 +164,7 @@ def _reserved(where: dict[str, str]) -> Callable[[dict[str, Any]], tune.Placemen
 
 
 def _trial(space: dict[str, Any], tables: Mapping[str, pa.Table]) -> dict[str, Any]:
+    show_progress()
     cell: SweepCell = space["cell"]
     row = ended_row(cell) if cell.config.sweep.scheduler else {}
     if not row:

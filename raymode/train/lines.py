@@ -3,6 +3,7 @@
 import time
 
 from raymode.config import Config
+from raymode.progress import Standing, tell
 from raymode.train.ranks import rank_and_world
 
 PROGRESS_S = 5.0
@@ -28,6 +29,8 @@ class Lines:
         self._shown = now
         mean = sum(self._seconds) / len(self._seconds)
         train = self._config.train
+        label, work_s = self._config.label, sum(self._seconds) * rank_and_world()[1]
+        tell(Standing("train", label, "updates", step, steps, 1 / mean, work_s))
         sets = train.responses_per_step / (train.responses + train.wrong_responses)
         heldout = f", held-out {metrics['heldout_nll']:.2f}" if "heldout_nll" in metrics else ""
         mfu = f" MFU {metrics['mfu']:.0%}," if "mfu" in metrics else ""

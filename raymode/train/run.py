@@ -14,10 +14,12 @@ from raymode.cluster import JOINED, require, selector
 from raymode.config import HELDOUT_METRICS, Config
 from raymode.config_ray import is_in_process
 from raymode.errors import RaymodeError, TrainingError
+from raymode.ray_metrics import show_progress
 from raymode.store import Store
 from raymode.train.leaving import Leaving
 from raymode.train.lines import Lines
 from raymode.train.loop import train
+from raymode.train.place import PLACE, free_workers, note_workers
 
 
 def fit(config: Config, store: Store, base: str, reports: bool = False) -> None:
@@ -34,6 +36,7 @@ def fit(config: Config, store: Store, base: str, reports: bool = False) -> None:
         f"train.workers={settings.workers}",
         where,
     )
+    free_workers(store)
     trainer = TorchTrainer(
         _worker,
         train_loop_config={
@@ -68,7 +71,7 @@ def fit(config: Config, store: Store, base: str, reports: bool = False) -> None:
         raise TrainingError(f"training in {store.url} failed: {_cause(error)}") from error
     finally:
         for name in store.names():
-            if name.startswith("ray-train-"):
+            if name.startswith("ray-train-") or name == PLACE:
                 store.delete(name)
     if failure:
         kind, message = failure
@@ -101,14 +104,18 @@ def _worker(arguments: dict[str, Any]) -> tuple[str, str] | None:
     import torch
 
     config: Config = arguments["config"]
+    show_progress()
     if not config.train.gpu:
         # The worker's one CPU; it also makes sums independent of the machine's cores.
         torch.set_num_threads(1)
+    store = Store(arguments["store"])
+    if not is_in_process(config):
+        note_workers(store)
     told = os.environ.get(JOINED) == "1" and not is_in_process(config)
     leaving = Leaving(told)
     try:
         progress = _Reports(config) if arguments["reports"] else Lines(config)
-        train(config, Store(arguments["store"]), arguments["base"], progress, leaving)
+        train(config, store, arguments["base"], progress, leaving)
     except RaymodeError as error:
         return type(error).__name__, str(error)
     except Exception:

@@ -59,7 +59,7 @@ def test_one_process_is_refused_more_than_it_can_do(small, key):
 RATES = 'sweep.space=["train.learning_rate=[3e-3,1e-6,2e-6,3e-6]"]'
 
 
-@pytest.mark.parametrize("how", ["auto", "never"])
+@pytest.mark.parametrize("how", ["auto", pytest.param("never", marks=pytest.mark.slow)])
 def test_cells_that_fall_behind_are_stopped_and_stay_so(small, how, capsys):
     from raymode.sweep.run import run_sweep
 
@@ -81,6 +81,7 @@ def test_cells_that_fall_behind_are_stopped_and_stay_so(small, how, capsys):
     assert [row["status"] for row in again] == 4 * ["finished"]
 
 
+@pytest.mark.slow
 def test_a_search_that_goes_on_chooses_what_it_would_have_chosen(small):
     pytest.importorskip("optuna")
     from raymode.sweep.run import run_sweep

@@ -23,6 +23,7 @@ BASE = {
     "store",
     "template",
     "progress",
+    "events",
 }
 # Room -> rooms it may import besides BASE and itself.
 ALLOWED = {
@@ -30,22 +31,24 @@ ALLOWED = {
     "sources": {"sandbox"},
     "sets": {"sandbox", "sources", "actors", "cluster", "lock", "rundir", "watch"},
     "losses": set(), "token_losses": set(),
-    "train": {"losses", "token_losses", "cluster", "rundir", "lock"},
+    "train": {"losses", "token_losses", "cluster", "ray_metrics", "rundir", "lock"},
     "sample": {"actors", "cluster", "rundir"},
     "measure": {"sandbox", "sets", "actors", "cluster", "watch", "rundir"},
-    "sweep": {"rundir", "stages", "measure", "cluster", "lock", "tables", "watch"},
+    "sweep": {"ray_metrics", "train", "rundir", "stages", "measure", "cluster", "lock", "tables", "watch"},
     "report": {"measure", "sweep", "sets", "simulate"},
     "simulate": {"sweep", "measure", "sets"},
     "plan": set(),
     "sweep_job": {"job", "sweep", "report", "lock"},
     "tables": {"rundir"},
     "stages": {"cluster", "rundir", "tables", "sets", "train", "sample", "measure", "report", "sweep"},
-    "rundir": set(), "job": {"cluster", "rundir", "lock"}, "cluster": set(), "actors": {"cluster"}, "lock": {"lease"}, "lease": set(),
+    "rundir": set(), "job": {"cluster", "rundir", "lock", "postmortem"}, "postmortem": {"report"},
+    "cluster": {"ray_metrics"}, "ray_metrics": set(), "actors": {"cluster"}, "lock": {"lease"}, "lease": set(),
     "watch": {"actors", "sandbox"},
     **{name: set() for name in BASE},
 }  # fmt: skip
 RAY_FILES = {
-    "actors.py", "cluster.py", "watch.py", "sets/stream.py", "train/run.py", "train/leaving.py", "sample/pool.py", "measure/judges.py",
+    "actors.py", "cluster.py", "ray_metrics.py", "watch.py", "sets/stream.py", "train/run.py", "train/leaving.py", "train/place.py",
+    "sample/pool.py", "measure/judges.py",
     "measure/forcing.py", "sweep/run.py", "sweep/board.py", "sweep/search.py",
 }  # fmt: skip
 
