@@ -8,14 +8,22 @@ from raymode.errors import ConfigError
 from raymode.store import Store
 from tests.integration.test_road import TIMES
 
-TABLES = ("heldout.parquet", "completions", "judged", "scores.parquet", "choices.parquet")
+TABLES = (
+    "heldout.parquet",
+    "completions",
+    "judged",
+    "scores.parquet",
+    "choices.parquet",
+    "branching.parquet",
+)
 
 
 def test_a_cell_comes_out_the_same_in_one_process_and_in_workers(small):
     from raymode.sweep.run import run_sweep
 
     runs = {
-        how: run_sweep(small(f"ray.in_process={how}", run_dir=how)) for how in ("auto", "never")
+        how: run_sweep(small(f"ray.in_process={how}", "score.branching=true", run_dir=how))
+        for how in ("auto", "never")
     }
     one, many = (
         [{name: value for name, value in row.items() if name not in TIMES} for row in rows]
