@@ -6,7 +6,6 @@ finished chunk is a part file and is never asked twice, also when the same comma
 """
 
 import contextlib
-import gc
 import os
 import tempfile
 import time
@@ -179,11 +178,9 @@ def _as_in_an_engine(environment: Mapping[str, str]) -> Iterator[None]:
     threads = torch.get_num_threads()
     os.environ.update(environment)
     torch.set_num_threads(1)
-    gc.freeze()  # vLLM collects garbage five times on its way up, through all that torch and Ray have made
     try:
         yield
     finally:
-        gc.unfreeze()
         torch.set_num_threads(threads)
         for name, value in before.items():
             os.environ.pop(name)
