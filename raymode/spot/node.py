@@ -7,9 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-KEPT = (
-    5 / 6
-)  # of the notice: Ray's deadline comes before the machine's own, else it counts as lost without notice
+# Of the notice: a machine that goes before the deadline told to Ray counts as lost without notice.
+KEPT = 5 / 6
 TRY_S = 20.0  # for one `ray drain-node`, which imports Ray on a machine that is busy
 AGAIN_S = 1.0
 

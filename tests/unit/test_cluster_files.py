@@ -1,6 +1,7 @@
 """The files in cluster/: Ray's own schema accepts them, every stage has its nodes, uploads stay small. Nothing is started."""
 
 import re
+import shlex
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,13 @@ from typing import Any
 import pytest
 import ray
 import yaml
+from ray._private import ray_constants
 from ray._private.label_utils import validate_node_label_syntax
 from ray._private.ray_constants import get_runtime_env_default_excludes
 from ray._private.runtime_env.packaging import create_package
+from ray.autoscaler._private.constants import RAY_PROCESSES
 from ray.autoscaler._private.util import prepare_config, validate_config
+from ray.scripts.scripts import drain_node
 
 import raymode
 from raymode.config import PLACES
@@ -23,6 +27,7 @@ CLUSTER = ROOT / "cluster"
 CLOUDS = ("aws", "gcp", "azure")
 STAGES = ("verify", "train", "sample")
 SPOT = {"verify", "sample"}
+DRAINED = "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"
 MIB = 2**20
 
 
@@ -92,6 +97,40 @@ def test_the_token_is_asked_for_and_the_dashboard_is_not_public(cloud: str) -> N
     assert config["file_mounts"] == {path: "~/.ray/auth_token"}
     (start,) = [text for text in config["head_start_ray_commands"] if "--head" in text]
     assert "--dashboard-host=127.0.0.1" in start
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_workers_listen_for_the_notice_beside_ray(cloud: str) -> None:
+    config = _cloud(cloud)
+    _, start, listen = config["worker_start_ray_commands"]
+    assert "ray start" in start
+    words = shlex.split(listen.partition("<")[0])
+    assert words[:3] == ["nohup", "setsid", "--fork"]
+    assert words[3:] == ["python", "-m", "raymode.spot", "--cloud", cloud]
+    # `ray stop` ends what it takes for Ray's; the listener ends by itself.
+    assert not any(word in listen for word, _ in RAY_PROCESSES)
+    assert not any("raymode.spot" in text for text in config["head_start_ray_commands"])
+
+
+def test_ray_drains_a_node_as_it_is_asked_to() -> None:
+    """The options of a command, and a variable, that Ray makes no promise about."""
+    options = {name for option in drain_node.params for name in option.opts}
+    assert options >= {
+        "--address", "--node-id", "--reason", "--reason-message", "--deadline-remaining-seconds",
+    }  # fmt: skip
+    assert hasattr(ray_constants, DRAINED)
+
+
+@pytest.mark.parametrize("name", ["kuberay-cluster", "kuberay-job"])
+def test_pods_are_drained_while_they_end(name: str) -> None:
+    for group in _spec(name)["workerGroupSpecs"]:
+        pod = group["template"]["spec"]
+        (container,) = pod["containers"]
+        environment = {item["name"]: item["value"] for item in container["env"]}
+        grace = pod["terminationGracePeriodSeconds"]
+        # Else the pod is gone before the time it named, and counts as lost without notice.
+        assert 10 <= float(environment[DRAINED]) <= grace - 10
+        assert (grace < 30) == (group["groupName"] in SPOT)
 
 
 @pytest.mark.parametrize("name", ["kuberay-cluster", "kuberay-job"])

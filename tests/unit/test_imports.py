@@ -43,7 +43,7 @@ ALLOWED = {
     "stages": {"cluster", "rundir", "tables", "sets", "train", "sample", "measure", "report", "sweep"},
     "rundir": set(), "job": {"cluster", "rundir", "lock", "postmortem"}, "postmortem": {"report"},
     "cluster": {"ray_metrics"}, "ray_metrics": set(), "actors": {"cluster"}, "lock": {"lease"}, "lease": set(),
-    "watch": {"actors", "sandbox"},
+    "watch": {"actors", "sandbox"}, "spot": set(),
     **{name: set() for name in BASE},
 }  # fmt: skip
 RAY_FILES = {
