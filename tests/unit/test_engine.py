@@ -160,7 +160,7 @@ def test_an_actor_refuses_a_checkpoint_that_has_changed(tmp_path, finished):
     make(0)
     weights = weights_of(Store(str(tmp_path / "c")))
     same = EngineActor(Model(weights), CONFIG).answer([ask()])
-    assert len(same) == 1
+    assert len(same.result) == 1
     make(1)
     with pytest.raises(StorageError, match=r"/c: its content has changed since sampling began \("):
         EngineActor(Model(weights), CONFIG).answer([ask()])
