@@ -9,6 +9,7 @@ from raymode.config_load import help_table, load
 from raymode.errors import BusyError, ConfigError, RaymodeError, brief
 from raymode.lock import exclusive
 from raymode.rundir import open_run
+from raymode.store import HASTY, Store
 
 
 def main(
@@ -65,6 +66,7 @@ def _post_mortem(config: Config, error: Exception | None, failed: bool = True) -
 
 def _with_ray(config: Config, work: Callable[[Config], int | None]) -> int | None:
     """Run `work` as the only driver of its run directory; storage that cannot be written is found out first."""
+    Store(config.run_dir, HASTY).probe()  # a wrong address is found out at once
     store = open_run(config)
     with exclusive(store):
         store.remove_partials()

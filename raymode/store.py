@@ -28,8 +28,9 @@ PROBE = ".probe-"
 OLD_S = 3600  # seconds; a younger file may be another process's, who is still writing
 CONNECT_SECONDS = 3.0
 REQUEST_SECONDS = 30.0
-S3_ATTEMPTS = 10
-"""Between them S3's client waits up to 1, 2, 4 ... 20 s, a random share of each: about 80 s of trouble are sat out."""
+PATIENT, HASTY = 10, 3
+"""Attempts of S3's client, between which it waits up to 1, 2, 4 ... 20 s, a random share of each: the one sits out about
+80 s of trouble, the other finds out in seconds that an address is wrong."""
 ROW_GROUP, ROW_GROUP_BYTES = 4096, 16 << 20
 _COPIED_AT_ONCE = 4 << 20
 
@@ -37,9 +38,9 @@ _COPIED_AT_ONCE = 4 << 20
 class Store:
     """A directory somewhere: local path, `s3://bucket/prefix` or `gs://bucket/prefix`."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, attempts: int = PATIENT) -> None:
         self.url = url.rstrip("/") or "/"
-        self.filesystem, self.root = _open_filesystem(self.url)
+        self.filesystem, self.root = _open_filesystem(self.url, attempts)
         self.is_local = isinstance(self.filesystem, pafs.LocalFileSystem)
 
     def __reduce__(self) -> tuple[type["Store"], tuple[str]]:
@@ -301,7 +302,7 @@ class RowDigest:
         return self._digest.hexdigest()
 
 
-def _open_filesystem(url: str) -> tuple[pafs.FileSystem, str]:
+def _open_filesystem(url: str, attempts: int) -> tuple[pafs.FileSystem, str]:
     if "://" not in url:
         return pafs.LocalFileSystem(), os.path.abspath(os.path.expanduser(url))
     scheme, _, rest = url.partition("://")
@@ -312,7 +313,7 @@ def _open_filesystem(url: str) -> tuple[pafs.FileSystem, str]:
                 endpoint_override=endpoint,
                 connect_timeout=CONNECT_SECONDS,
                 request_timeout=REQUEST_SECONDS,
-                retry_strategy=pafs.AwsStandardS3RetryStrategy(max_attempts=S3_ATTEMPTS),
+                retry_strategy=pafs.AwsStandardS3RetryStrategy(max_attempts=attempts),
             )
             return filesystem, rest
         filesystem, root = pafs.FileSystem.from_uri(url)
