@@ -42,6 +42,7 @@ def losses(store):
     return [line.split('"step_s"')[0] for line in lines]
 
 
+@pytest.mark.slow
 def test_a_killed_training_job_goes_on_from_its_checkpoint(small, tmp_path):
     arguments = ["train.steps=60", "train.checkpoint_every=20"]
     whole, config = small(*arguments, run_dir="whole"), small(*arguments, run_dir="cut")

@@ -21,6 +21,7 @@ def events(directory):
     return [json.loads(line) for line in (directory / "events.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_a_failed_training_tells_what_where_what_is_safe_and_how_to_go_on(sets, tmp_path):
     run = tmp_path / "a run"
     given = arguments(run, sets, FAILING, "train.checkpoint_every=1")
@@ -52,6 +53,7 @@ def test_a_failed_training_tells_what_where_what_is_safe_and_how_to_go_on(sets, 
     assert [line["event"] for line in events(run)] == ["started", "failed", "resumed", "failed"]
 
 
+@pytest.mark.slow
 def test_the_post_mortem_goes_when_the_job_ends_well(sets, tmp_path):
     run = tmp_path / "run"
     given = arguments(run, sets, "sample.engine=transformers")

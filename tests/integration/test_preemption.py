@@ -160,6 +160,7 @@ def test_an_actor_on_a_machine_that_is_to_go_gets_no_further_piece(machines, tmp
     assert {node for _, node, _ in found} >= {staying.node_id, coming.node_id}
 
 
+@pytest.mark.slow
 def test_what_an_engine_on_a_machine_that_is_to_go_has_is_asked_elsewhere_too(machines, tmp_path):
     leaving = add(machines)
     with Job(machines, "-c", ANSWERS, "1", "25", "hedged", str(tmp_path)) as job:

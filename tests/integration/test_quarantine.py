@@ -190,6 +190,7 @@ class DeadlySource:
         return [DeadlyPartition("list0", [])]
 
 
+@pytest.mark.slow
 def test_a_judge_that_dies_without_a_program_to_blame_ends_the_stage(tmp_path: Path) -> None:
     with pytest.raises(SandboxError, match=r"^problem 'list0#1': its judge died 6 times, and no"):
         build(sets_config(tmp_path), DeadlySource())

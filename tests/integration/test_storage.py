@@ -57,6 +57,7 @@ def test_a_whole_sweep_in_a_bucket_equals_one_on_disk(bucket, tmp_path):
     assert Store(f"{bucket}/sweep").read_bytes("budget.png").startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_sets_built_into_a_bucket_equal_those_on_disk(bucket, sets):
     """By a job with a Ray of its own: the actors write to the bucket too, and need to know where it is."""
     config = load([*SMALL, f"run_dir={bucket}/run"])

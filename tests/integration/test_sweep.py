@@ -18,6 +18,7 @@ TABLES = (
 )
 
 
+@pytest.mark.slow
 def test_a_cell_comes_out_the_same_in_one_process_and_in_workers(small):
     from raymode.sweep.run import run_sweep
 
@@ -67,7 +68,8 @@ def test_one_process_is_refused_more_than_it_can_do(small, key):
 RATES = 'sweep.space=["train.learning_rate=[3e-3,1e-6,2e-6,3e-6]"]'
 
 
-@pytest.mark.parametrize("how", ["auto", pytest.param("never", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["auto", "never"])
 def test_cells_that_fall_behind_are_stopped_and_stay_so(small, how, capsys):
     from raymode.sweep.run import run_sweep
 

@@ -73,6 +73,7 @@ def metrics(store: Store) -> list[dict[str, float]]:
     return [json.loads(line) for line in store.read_bytes("metrics.jsonl").splitlines()]
 
 
+@pytest.mark.slow
 def test_two_ranks_learn_what_one_does(tmp_path: Path, base: str) -> None:
     one, two = prepared(tmp_path / "one", base), prepared(tmp_path / "two", base)
     assert "update 12/12" in run(one, 1)
