@@ -335,7 +335,9 @@ class SampleConfig:
     unfence: bool = key(True, "take the program out of a fenced code block, where there is one")
     max_tokens: int = key(128, "longest completion, tokens")
     max_model_len: int = key(512, "engine: longest prompt + completion, tokens")
-    kv_cache_gb: int = key(1, "vLLM on CPU: key-value cache, GiB")
+    kv_cache_gb: float = key(
+        1.0, "vLLM on CPU: key-value cache, GiB; it is written once at the start"
+    )
     gpu_per_engine: float = key(
         0.0, "GPUs of one engine: a share of one, or several for tensor parallelism"
     )

@@ -181,7 +181,7 @@ def _at_least(config: Config) -> None:
         "train.mode_tokens": 0, "train.wrong_responses": 0, "eco.running": 0, "loss.gepo_beta": 1e-6,
         "train.learning_rate": 0, "train.clip_norm": 0, "train.weight_decay": 0, "eco.weight": 0,
         "sample.engines": 1, "sample.chunk": 1, "sample.problems": 0, "sample.completions": 1, "sample.temperature": 0,
-        "sample.max_tokens": 1, "sample.kv_cache_gb": 1, "score.actors": 1, "score.rarefy_to": 1,
+        "sample.max_tokens": 1, "sample.kv_cache_gb": 0.01, "score.actors": 1, "score.rarefy_to": 1,
         "sweep.concurrent": 0, "train.response_tokens": 0,
         "sweep.cost_prompt": 0, "sweep.cost_response": 0, "sweep.cost_core_hour": 0, "ray.cpus": 0,
         "simulate.repetitions": 0.01, "components.prompts": 0, "components.size": 1,

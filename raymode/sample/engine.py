@@ -63,11 +63,15 @@ def engine_environment(config: SampleConfig) -> dict[str, str]:
         return {**common, "VLLM_WORKER_MULTIPROC_METHOD": "spawn"}
     return {
         **common,
-        "VLLM_CPU_KVCACHE_SPACE": str(config.kv_cache_gb),
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
         "OMP_NUM_THREADS": "1",
         "TORCH_COMPILE_DISABLE": "1",  # compiling costs 25 s of start-up and wins nothing at this size
     }
+
+
+def cpu_options(config: SampleConfig) -> dict[str, Any]:
+    """Return vLLM's options for a CPU."""
+    return {**CPU_OPTIONS, "kv_cache_memory_bytes": int(config.kv_cache_gb * 2**30)}
 
 
 def gpu_options(gpus: float, share: float = 1.0) -> dict[str, Any]:
@@ -80,12 +84,13 @@ def gpu_options(gpus: float, share: float = 1.0) -> dict[str, Any]:
 
 def vllm_options(config: SampleConfig, share: float = 1.0) -> dict[str, Any]:
     """Return the arguments of `vllm.LLM` but the checkpoint."""
+    gpus = config.gpu_per_engine
     return {
         "max_model_len": config.max_model_len,
         "disable_log_stats": True,
         "use_tqdm_on_load": False,
         "seed": 0,
-        **(gpu_options(config.gpu_per_engine, share) if config.gpu_per_engine else CPU_OPTIONS),
+        **(gpu_options(gpus, share) if gpus else cpu_options(config)),
     }
 
 

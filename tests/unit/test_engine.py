@@ -7,7 +7,7 @@ import torch
 
 from raymode.config import ModelConfig, SampleConfig
 from raymode.errors import DataError, StorageError
-from raymode.sample.engine import engine_environment, gpu_options, make_engine
+from raymode.sample.engine import engine_environment, gpu_options, make_engine, vllm_options
 from raymode.sample.pool import EngineActor, Model, Weights, weights_of
 from raymode.sample.prompts import Decoding, Request, cost, in_chunks, make_requests
 from raymode.sample.transformers_engine import TransformersEngine, cut
@@ -173,4 +173,9 @@ def test_shares_of_gpus():
     assert gpu_options(0.5) == {"gpu_memory_utilization": 0.45, "tensor_parallel_size": 1}
     assert gpu_options(2.0) == {"gpu_memory_utilization": 0.9, "tensor_parallel_size": 2}
     assert gpu_options(2.0, share=0.5)["gpu_memory_utilization"] == 0.45
-    assert "VLLM_CPU_KVCACHE_SPACE" not in engine_environment(SampleConfig(gpu_per_engine=1.0))
+    assert "TORCH_COMPILE_DISABLE" not in engine_environment(SampleConfig(gpu_per_engine=1.0))
+
+
+def test_the_cache_of_an_engine_on_a_cpu_is_as_large_as_asked():
+    assert vllm_options(SampleConfig(kv_cache_gb=0.25))["kv_cache_memory_bytes"] == 2**28
+    assert "kv_cache_memory_bytes" not in vllm_options(SampleConfig(gpu_per_engine=1.0))
