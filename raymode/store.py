@@ -6,6 +6,7 @@ many parts) counts as whole once its `manifest.json` is there, which is written 
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -223,21 +224,28 @@ class Store:
 
     @contextlib.contextmanager
     def _atomic(self, name: str) -> Iterator[str]:
-        """Yield the path to write to; rename it to its place on success, remove it on failure."""
+        """Yield the path to write to; rename it to its place on success, remove it on failure.
+
+        Raises StorageError if the disk is full.
+        """
         final = self.path(name)
         if not self.is_local:
             yield final
             return
-        os.makedirs(os.path.dirname(final), exist_ok=True)
         temporary = (
             f"{os.path.dirname(final)}/.{os.path.basename(final)}.{secrets.token_hex(6)}.partial"
         )
         try:
+            os.makedirs(os.path.dirname(final), exist_ok=True)
             yield temporary
             os.replace(temporary, final)
-        except BaseException:
+        except BaseException as error:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary)
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StorageError(
+                    f"{self.url}/{name}: no space is left on the disk; make room, then give the same command again"
+                ) from error
             raise
 
 

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import subprocess
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,6 +22,21 @@ GROUP = {
 @pytest.fixture
 def store(tmp_path):
     return Store(str(tmp_path / "run"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="to mount a small disk takes root")
+def test_a_full_disk_is_said_in_one_line_and_leaves_no_half_file(tmp_path):
+    place = str(tmp_path / "disk")
+    os.mkdir(place)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", place])
+    if mounted.returncode:
+        pytest.skip("nothing can be mounted here")
+    try:
+        with pytest.raises(StorageError, match=r"disk/a/b: no space is left on the disk"):
+            Store(place).write_bytes("a/b", os.urandom(200_000))
+        assert os.listdir(f"{place}/a") == []
+    finally:
+        subprocess.run(["umount", place], check=True)
 
 
 def test_rows_come_back_and_bytes_are_reproducible(store):
