@@ -1,10 +1,11 @@
 """The planner's predictions against the real job on 1, 2 and 4 nodes of one CPU each.
 
-    python -m tests.bench.plan_bench [--rounds 2]
+    python -m tests.bench.plan_bench [--rounds 1]
 
-Run from the repository's root, on an otherwise idle machine. The programs sleep, so that a machine with two cores is
-enough for four nodes. A first, smaller job on one node gives the planner its unit costs; the jobs that are compared
-with it have four times the work. A round takes about five minutes.
+Run from the repository's root, on an otherwise idle machine: the last column tells. The programs sleep, so that their
+own work leaves a machine of two cores free; Ray's processes for four nodes may not. A first, smaller job on one node
+gives the planner its unit costs; the jobs that are compared with it have four times the work. A round takes about five
+minutes.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -36,8 +38,8 @@ AT_ONCE = (PROBLEM_COUNT + PART_FILES) / (math.ceil(PROBLEM_COUNT / 8) + PART_FI
 LIMIT_S = 400
 PROGRAM = "import time\nn = int(input())\ntime.sleep({sleep})\nprint(n + {number} - {number})\n"
 HEADER = """\
-| nodes | wall, predicted | measured | ratio | before and after the work, predicted | measured | work, predicted | measured | ratio |
-|---|---|---|---|---|---|---|---|---|"""
+| nodes | wall, predicted | measured | ratio | work, predicted | measured | ratio | a program | nodes busy | machine idle |
+|---|---|---|---|---|---|---|---|---|---|"""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,10 @@ class Job:
     wall_s: float
     whole_s: list[float]
     """When each part stood whole, in order."""
+    program_s: float
+    """A program from its question to its verdict, on average."""
+    idle: float
+    """Share of the machine's CPU time that nobody used, 0 to 1; near 0 the nodes wait for each other or for others."""
 
     @property
     def piece_s(self) -> float:
@@ -111,16 +117,25 @@ def build(cluster: Nodes, folder: Path, pieces: int, actors: int) -> Job:
         f"read.limit={pieces * PROBLEM_COUNT}", f"sets.actors={actors}", "sets.dataset=false", "sandbox.lanes=1",
         f"ray.address={cluster.address}",
     ]  # fmt: skip
+    before = cpu_time()
     began, clock = time.time(), time.perf_counter()  # file times are those of time.time()
     with cluster.driver(*command, log=log) as driver:
         code = driver.wait(LIMIT_S)
     wall = time.perf_counter() - clock
+    idle, total = (now - then for now, then in zip(cpu_time(), before, strict=True))
     assert code == 0, f"{code}: {log.read_text()[-4000:]}"
     sets = Store(f"{run_dir}/sets")
     accepted = sets.read_json("manifest.json")["summary"]["accepted"]
     assert accepted == pieces * PROBLEM_COUNT * PROGRAM_COUNT, f"{accepted} accepted"
     written = (file.stat().st_mtime - began for file in Path(sets.path("parts")).iterdir())
-    return Job(wall, sorted(written))
+    programs = [row["wall_s"] for row in sets.rows("executions", ["wall_s"])]
+    return Job(wall, sorted(written), fmean(programs), idle / total)
+
+
+def cpu_time() -> tuple[int, int]:
+    """Return this machine's idle and whole CPU time since it started, in ticks."""
+    ticks = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    return ticks[3] + ticks[4], sum(ticks)  # idle, and idle while a disk works
 
 
 def file_seconds(folder: Path) -> float:
@@ -146,7 +161,7 @@ def compare(folder: Path) -> None:
         given = units(cluster, folder)
         print(
             f"units: a part {given.piece_s:.2f} s, before and after the work {given.start_s:.1f} s, "
-            f"a file {1e3 * given.file_s:.1f} ms\n{HEADER}",
+            f"a file {1e3 * given.file_s:.2f} ms\n{HEADER}",
             flush=True,
         )
         for nodes in NODES:
@@ -157,11 +172,13 @@ def compare(folder: Path) -> None:
 
 def row(nodes: int, given: Units, job: Job) -> str:
     """Return a line of the table; seconds, and measured over predicted."""
-    predicted, work = given.predicted_s(nodes), job.work_s(given.piece_s)
+    wall, work = given.predicted_s(nodes), job.work_s(given.piece_s)
+    predicted = wall - given.start_s
+    programs_s = PIECES * PROBLEM_COUNT * PROGRAM_COUNT * job.program_s
     return (
-        f"| {nodes} | {predicted:.1f} | {job.wall_s:.1f} | {job.wall_s / predicted:.2f} "
-        f"| {given.start_s:.1f} | {job.wall_s - work:.1f} "
-        f"| {predicted - given.start_s:.1f} | {work:.1f} | {work / (predicted - given.start_s):.2f} |"
+        f"| {nodes} | {wall:.1f} | {job.wall_s:.1f} | {job.wall_s / wall:.2f} "
+        f"| {predicted:.1f} | {work:.1f} | {work / predicted:.2f} "
+        f"| {job.program_s:.3f} | {programs_s / (nodes * work):.0%} | {job.idle:.0%} |"
     )
 
 
