@@ -8,7 +8,6 @@ from raymode.config import Config
 from raymode.config_load import help_table, load
 from raymode.errors import BusyError, ConfigError, RaymodeError, brief
 from raymode.lock import exclusive
-from raymode.rundir import open_run
 from raymode.store import HASTY, Store
 
 
@@ -67,7 +66,7 @@ def _post_mortem(config: Config, error: Exception | None, failed: bool = True) -
 def _with_ray(config: Config, work: Callable[[Config], int | None]) -> int | None:
     """Run `work` as the only driver of its run directory; storage that cannot be written is found out first."""
     Store(config.run_dir, HASTY).probe()  # a wrong address is found out at once
-    store = open_run(config)
+    store = Store(config.run_dir)
     with exclusive(store):
         store.remove_partials()
         from raymode.cluster import connect

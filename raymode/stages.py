@@ -25,7 +25,7 @@ from raymode.rundir import (
 )
 from raymode.seed import derive_seed
 from raymode.store import Store
-from raymode.tables import set_table
+from raymode.tables import light_tables, set_table
 from raymode.train.packages import require_packages
 from raymode.train.prepared import BASE, seconds_before, training_summary
 
@@ -277,10 +277,8 @@ def _select(config: Config) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]
     """Return the rows of the training groups and of the held-out groups."""
     from raymode.sets.select import heldout_groups, select_groups
 
-    problems = set_table(config, "problems", ["problem_id", "prompt", "split"]).to_pylist()
-    columns = ["problem_id", "solution_id", "code", "verdict", "claimed"]
-    columns += ["cluster_id", "features", "reward"]
-    solutions = set_table(config, "solutions", columns).to_pylist()
+    tables = light_tables(config)
+    problems, solutions = tables["problems"].to_pylist(), tables["solutions"].to_pylist()
     settings = config.train
     groups = select_groups(
         problems,

@@ -8,9 +8,8 @@ from raymode.config import Config
 from raymode.job import main
 from raymode.lock import exclusive
 from raymode.report.sweep import print_cells, print_table, write_report
-from raymode.store import Store
-from raymode.sweep.results import Results
-from raymode.sweep.space import SweepCell, cells, to_come
+from raymode.sweep.results import is_complete, results_of
+from raymode.sweep.space import SweepCell, cells
 
 
 def sweep_job(description: str, design: str = "") -> None:
@@ -29,18 +28,14 @@ def _with(design: str, config: Config) -> Config:
 
 
 def _needs_ray(config: Config) -> bool:
-    return not config.sweep.dry_run and _is_unfinished(config, cells(config))
-
-
-def _is_unfinished(config: Config, planned: list[SweepCell]) -> bool:
-    return bool(_results(config, planned).unfinished() or to_come(config, planned))
+    return not config.sweep.dry_run and not is_complete(config, results_of(config, cells(config)))
 
 
 def _work(design: str, given: Config) -> int:
     config = _with(design, given)
     planned = cells(config)
     if config.sweep.dry_run:
-        print_cells(planned, _results(config, planned).in_order())
+        print_cells(config, planned, results_of(config, planned).in_order())
         return 0
     rows = _rows(config, planned)
     figures, page, sentences = write_report(config, rows)
@@ -50,15 +45,11 @@ def _work(design: str, given: Config) -> int:
 
 
 def _rows(config: Config, planned: list[SweepCell]) -> list[dict[str, Any]]:
-    results = _results(config, planned)
-    if not _is_unfinished(config, planned):
+    results = results_of(config, planned)
+    if is_complete(config, results):
         with exclusive(results.store):
             results.close()
         return results.in_order()
     from raymode.sweep.run import run_sweep
 
     return run_sweep(config)
-
-
-def _results(config: Config, planned: list[SweepCell]) -> Results:
-    return Results(Store(config.run_dir), planned, bool(config.sweep.scheduler))

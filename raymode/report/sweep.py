@@ -27,7 +27,7 @@ from raymode.store import Store
 from raymode.sweep.costs import Costs, measured_costs
 from raymode.sweep.law import LawFit, fit_law, law_points
 from raymode.sweep.recommend import Recommendation, recommend
-from raymode.sweep.space import SweepCell, cells, table, trial_needs
+from raymode.sweep.space import SweepCell, cells, table, to_come, trial_needs
 
 PAGE = "report.html"
 COSTS = ("train_core_s", "sample_core_s", "score_core_s")
@@ -133,7 +133,9 @@ def print_table(rows: Sequence[dict[str, Any]]) -> None:
     )
 
 
-def print_cells(planned: Sequence[SweepCell], rows: Sequence[Mapping[str, Any]]) -> None:
+def print_cells(
+    config: Config, planned: Sequence[SweepCell], rows: Sequence[Mapping[str, Any]]
+) -> None:
     """Print the cells a sweep would run, what they cost, and what one needs; `rows` are those of finished runs."""
     finished = {row["run_id"] for row in rows if row["status"] == "finished"}
     lines = [
@@ -144,9 +146,11 @@ def print_cells(planned: Sequence[SweepCell], rows: Sequence[Mapping[str, Any]])
     _print_aligned([columns, *([str(line.get(name, "")) for name in columns] for line in lines)])
     todo = [cell for cell in planned if cell.run_id not in finished]
     print(f"{len(planned)} cells, {len(todo)} to run; nothing was started (sweep.dry_run)")
-    cpus, gpus = (
-        max(each) for each in zip(*(trial_needs(cell.config) for cell in planned), strict=True)
-    )
+    chosen_later = to_come(config, planned)
+    if chosen_later:
+        print(f"{chosen_later} more that the search chooses, each by what those before it came to")
+    configs = [cell.config for cell in planned] or [config]
+    cpus, gpus = (max(each) for each in zip(*map(trial_needs, configs), strict=True))
     print(f"one trial needs {cpus:g} CPUs and {gpus:g} GPUs at its widest")
     spent = [_core_seconds(row) for row in rows if row["status"] == "finished"]
     if spent and todo:

@@ -9,7 +9,6 @@ on to the driver. So no process ever holds more than a few bundles, and what is 
 import contextlib
 import functools
 import logging
-import os
 import pickle
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -24,7 +23,7 @@ import ray.exceptions
 from ray import cloudpickle
 
 from raymode.actors import own_error
-from raymode.cluster import JOINED, capacity, require, selector
+from raymode.cluster import capacity, may_grow, require, selector
 from raymode.config import Config
 from raymode.errors import StorageError, brief
 from raymode.sets import journal
@@ -162,7 +161,7 @@ def _actors(config: Config) -> tuple[int, int]:
     """
     have = capacity(selector(config.ray, "verify")) or {}
     now = max(1, min(config.sets.actors, int(have.get("CPU", 1))))
-    return now, config.sets.actors if os.environ.get(JOINED) == "1" else now
+    return now, config.sets.actors if may_grow() else now
 
 
 def _read(batch: pa.Table) -> Iterator[pa.Table]:

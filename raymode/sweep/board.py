@@ -55,8 +55,8 @@ class Board(tune.Callback):  # type: ignore[misc]  # Ray ships no types
     def _ended(self, cell: SweepCell) -> None:
         self.done += 1
         row = self.results.ended(cell)
-        told = {"error": row["error"]} if row.get("error") else {"wall_s": row.get("wall_s")}
-        self._record(row["status"], cell, **told)
+        spent = {name: value for name, value in row.items() if name.endswith("_core_s")}
+        self._record(row["status"], cell, **({"error": row["error"]} if row["error"] else spent))
         if row["status"] == "finished":
             self._say(f"finished {cell.label}: {_figures(row)}")
         elif row["status"] == "stopped":

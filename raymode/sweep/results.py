@@ -9,8 +9,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from raymode.config import Config
 from raymode.store import Store
-from raymode.sweep.space import SweepCell
+from raymode.sweep.space import SweepCell, to_come
 
 RUNS, SCORES = "runs.parquet", "scores.parquet"
 TUNE = "ray-tune-"
@@ -90,6 +91,16 @@ class Results:
 
     def _read(self, run: str) -> dict[str, Any]:
         return _record(self.store, f"runs/{run}/", ("run.json", "stopped.json", "failed.json"))
+
+
+def results_of(config: Config, planned: Sequence[SweepCell]) -> Results:
+    """Return the results of a sweep; what its scheduler has stopped has ended, unless there is no scheduler any more."""
+    return Results(Store(config.run_dir), planned, keep_stopped=bool(config.sweep.scheduler))
+
+
+def is_complete(config: Config, results: Results) -> bool:
+    """Return whether all cells of a sweep have ended, those too that a search has still to choose."""
+    return not results.unfinished() and not to_come(config, results.planned)
 
 
 def ended_row(cell: SweepCell) -> dict[str, Any]:

@@ -20,8 +20,8 @@ from raymode.rundir import describe, open_run
 from raymode.store import Store
 from raymode.sweep.board import Board
 from raymode.sweep.metrics import measurements
-from raymode.sweep.results import TUNE, Results, ended_row
-from raymode.sweep.space import SweepCell, cells, place_needs, to_come
+from raymode.sweep.results import TUNE, Results, ended_row, is_complete, results_of
+from raymode.sweep.space import SweepCell, cells, place_needs
 from raymode.sweep.trial import run_cell, told
 from raymode.tables import light_tables
 from raymode.watch import watching
@@ -41,12 +41,12 @@ def run_sweep(config: Config) -> list[dict[str, Any]]:
     store = open_run(config)
     with exclusive(store):
         stages.build_sets(config)
-        results = Results(store, planned, bool(config.sweep.scheduler))
+        results = results_of(config, planned)
         for each in _to_fit(config, results):
             for place, needs in place_needs(each).items():
                 what = f"one trial of the sweep ({each.label})"
                 require(*needs, what, selector(config.ray, place))
-        if results.unfinished() or to_come(config, planned):
+        if not is_complete(config, results):
             describe(store, config)
             with watching(shared=True):
                 _run_trials(config, results)

@@ -28,7 +28,7 @@ class Search(Searcher):  # type: ignore[misc]  # Ray ships no types
     """Hands Tune the cells that were begun and have not ended, then new ones until there are `sweep.draws`."""
 
     def __init__(self, config: Config, results: Results) -> None:
-        """Raises ConfigError if optuna is not installed, or the directory's search had another space."""
+        """Raises ConfigError if the directory's search had another space."""
         metric = config.sweep.metric
         self._direction = "maximize" if higher_is_better(metric) else "minimize"
         super().__init__(metric=metric, mode=self._direction[:3])
@@ -134,12 +134,8 @@ class Search(Searcher):  # type: ignore[misc]  # Ray ships no types
 
 
 def _study(direction: str, seed: int) -> "optuna.Study":
-    try:
-        import optuna
-    except ImportError as error:
-        raise ConfigError(
-            "sweep.search=optuna: optuna is not installed; pip install 'raymode[search]'"
-        ) from error
+    import optuna
+
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     sampler = optuna.samplers.TPESampler(seed=seed % 2**32)
     return optuna.create_study(direction=direction, sampler=sampler)

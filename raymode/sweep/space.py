@@ -1,6 +1,7 @@
 """The cells of a sweep, each a full configuration with a run_id."""
 
 import dataclasses
+import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -65,6 +66,10 @@ def cells(config: Config) -> list[SweepCell]:
                 f"sweep.space: {axis.key} is set by sweep.design={config.sweep.design} already; leave it out"
             )
     if config.sweep.search:
+        if importlib.util.find_spec("optuna") is None:
+            raise ConfigError(
+                "sweep.search=optuna: optuna is not installed; pip install 'raymode[search]'"
+            )
         higher_is_better(config.sweep.metric)
         return [cell_at(config, axes, settings) for settings in asked(Store(config.run_dir))]
     settings = [

@@ -1,6 +1,5 @@
 """Launching the training loop on Ray Train workers."""
 
-import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +9,7 @@ from ray.train.torch import TorchConfig, TorchTrainer
 from ray.train.v2.api.exceptions import TrainingFailedError, WorkerGroupError
 
 from raymode import errors
-from raymode.cluster import JOINED, require, selector
+from raymode.cluster import may_grow, require, selector
 from raymode.config import HELDOUT_METRICS, Config
 from raymode.config_ray import is_in_process
 from raymode.errors import RaymodeError, TrainingError
@@ -111,8 +110,7 @@ def _worker(arguments: dict[str, Any]) -> tuple[str, str] | None:
     store = Store(arguments["store"])
     if not is_in_process(config):
         note_workers(store)
-    told = os.environ.get(JOINED) == "1" and not is_in_process(config)
-    leaving = Leaving(told)
+    leaving = Leaving(told=may_grow() and not is_in_process(config))
     try:
         progress = _Reports(config) if arguments["reports"] else Lines(config)
         train(config, store, arguments["base"], progress, leaving)

@@ -1,6 +1,7 @@
 """Something is lost in the middle of a stage: it goes on, alone or with the same command, and decides the same."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,50 +20,46 @@ FAULTS = (
 )  # fmt: skip
 
 
+@pytest.fixture
+def broken(cluster: Nodes, whole: Path, tmp_path: Path, table: Table) -> Callable[..., None]:
+    """Begin a stage where the one before it has ended, do something to it, and compare what it decides."""
+
+    def broken(name: str, fault: Fault, early: bool = False) -> None:
+        run_dir = str(tmp_path / "run")
+        begin_at(name, whole, run_dir)
+        disturbed(cluster, name, fault, run_dir, SEED, table, whole, early=early)
+
+    return broken
+
+
 @pytest.mark.parametrize("name", STAGES)
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_stage_goes_on(
-    cluster: Nodes, whole: Path, tmp_path: Path, table: Table, name: str, fault: Fault
-) -> None:
-    run_dir = str(tmp_path / "run")
-    begin_at(name, whole, run_dir)
-    disturbed(cluster, name, fault, run_dir, SEED, table, whole)
+def test_a_stage_goes_on(broken: Callable[..., None], name: str, fault: Fault) -> None:
+    broken(name, fault)
 
 
 @pytest.mark.parametrize("name", ["verify", "train", "sample"])
-def test_an_actor_without_memory(
-    cluster: Nodes, whole: Path, tmp_path: Path, table: Table, name: str
-) -> None:
+def test_an_actor_without_memory(broken: Callable[..., None], name: str) -> None:
     """Not of scoring: its judges have what they need before the first result."""
     if not os.access("/sys/fs/cgroup/memory", os.W_OK):
         pytest.skip("to take away memory takes root and version 1 of the memory cgroup")
-    run_dir = str(tmp_path / "run")
-    begin_at(name, whole, run_dir)
-    disturbed(cluster, name, disturb.out_of_memory, run_dir, SEED, table, whole)
+    broken(name, disturb.out_of_memory)
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_the_process_beside_the_actors_is_lost(
-    cluster: Nodes, whole: Path, tmp_path: Path, table: Table, name: str
-) -> None:
+def test_the_process_beside_the_actors_is_lost(broken: Callable[..., None], name: str) -> None:
     """The reader of a source, Ray Train's controller, the judges' watch."""
     if not STAGES[name].others:
         pytest.skip("sampling has engines and its driver, and nothing beside them")
-    run_dir = str(tmp_path / "run")
-    begin_at(name, whole, run_dir)
-    disturbed(cluster, name, disturb.kill_worker, run_dir, SEED, table, whole)
+    broken(name, disturb.kill_worker)
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_a_node_that_comes_late(
-    cluster: Nodes, whole: Path, tmp_path: Path, table: Table, name: str
-) -> None:
+def test_a_node_that_comes_late(broken: Callable[..., None], cluster: Nodes, name: str) -> None:
     while len(cluster.living()) > 1:
         cluster.living()[0].kill()
     wait_for(lambda: len(cluster.known()) == 1, "the head to miss two nodes")
-    run_dir = str(tmp_path / "run")
-    begin_at(name, whole, run_dir)
-    disturbed(cluster, name, disturb.add_node, run_dir, SEED, table, whole, early=True)
+    broken(name, disturb.add_node, early=True)
 
 
 def test_a_vllm_engine_is_lost(cluster: Nodes, whole: Path, tmp_path: Path, table: Table) -> None:

@@ -25,6 +25,7 @@ from raymode.report.sweep_page import sweep_html
 from raymode.report.sweep_tables import columns_of
 from raymode.report.sweep_words import budget_says, unsafe_words, warns
 from raymode.store import Store
+from raymode.sweep.space import cells
 from raymode.sweep.table import Sweep
 from tests.unit.sweep_runs import COMMAND, flat, lawful, weighted, write_sweep
 
@@ -298,3 +299,16 @@ def test_a_sweep_in_which_no_answer_was_right_has_a_page(tmp_path):
     )
     _, page, sentences = report.write_report(config, rows)
     assert sentences and Path(page).read_text().count("<figure>") >= 1
+
+
+def test_a_dry_run_of_a_search_says_what_is_to_come(tmp_path, capsys):
+    pytest.importorskip("optuna")
+    config = load([
+        f"run_dir={tmp_path}", "sweep.design=plain", "sweep.search=optuna", "sweep.draws=5",
+        'sweep.space=["train.learning_rate=loguniform(1e-5,1e-2)"]',
+    ])  # fmt: skip
+    report.print_cells(config, cells(config), [])
+    said = capsys.readouterr().out
+    assert "0 cells, 0 to run" in said
+    assert "5 more that the search chooses" in said
+    assert "one trial needs 1 CPUs" in said
