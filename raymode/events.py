@@ -17,6 +17,7 @@ from raymode.errors import BusyError, ConfigError, StorageError, brief
 from raymode.store import Store
 
 NAME = "events.jsonl"
+STAGE = "raymode_stage"
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -40,7 +41,7 @@ def failures_told(
 ) -> Callable[[Callable[Concatenate[Config, P], R]], Callable[Concatenate[Config, P], R]]:
     """Have a stage, a function of the configuration, tell in `events.jsonl` what ends it before its time.
 
-    The error is noted with the stage's name and goes on. What storage does to the line is not told over it.
+    The error goes on, and `stage_of` tells where it came from. What storage does to the line is not told over it.
     """
 
     def told(work: Callable[Concatenate[Config, P], R]) -> Callable[Concatenate[Config, P], R]:
@@ -51,7 +52,8 @@ def failures_told(
             except (BusyError, ConfigError):  # nothing was begun
                 raise
             except (Exception, KeyboardInterrupt) as error:
-                error.add_note(f"stage: {stage}")
+                # No note: a traceback's last line is the error's own, by which a sweep's table tells it.
+                error.__dict__.setdefault(STAGE, stage)
                 event = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
                 said = f"{type(error).__name__}: {brief(error)}"
                 with contextlib.suppress(OSError, StorageError):
@@ -61,3 +63,8 @@ def failures_told(
         return run
 
     return told
+
+
+def stage_of(error: BaseException | None) -> str:
+    """Return the stage that an error ended, the innermost; "" if none."""
+    return str(getattr(error, STAGE, ""))

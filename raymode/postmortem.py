@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from raymode.config import Config
+from raymode.events import stage_of
 from raymode.report.failure import failure_html
 from raymode.store import Store
 
@@ -40,7 +41,7 @@ def leave(config: Config, error: BaseException | None) -> str:
         "run_dir": store.url,
         "job": _job(),
         "what": _what(error),
-        "stage": _stage(error),
+        "stage": stage_of(error),
         "where": _where(error),
         "stages": [_standing(config, store, stage) for stage in STAGES],
         "cells": _cells(store),
@@ -77,12 +78,6 @@ def _what(error: BaseException | None) -> str:
     if error is None:
         return "cells of the sweep failed"
     return f"{type(error).__name__}: {error}".strip().rstrip(":")
-
-
-def _stage(error: BaseException | None) -> str:
-    """Return the stage that an error came from; "" if from none."""
-    notes = getattr(error, "__notes__", [])
-    return next((note.removeprefix("stage: ") for note in notes if note.startswith("stage: ")), "")
 
 
 def _where(error: BaseException | None) -> str:

@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -43,9 +43,6 @@ from raymode.train.ranks import rank_and_world
 from raymode.train.running import running_means
 from raymode.train.step import learning_rate, update
 from raymode.train.trackers import Trackers
-
-if TYPE_CHECKING:
-    pass
 
 METRICS = "metrics.jsonl"
 CPU = torch.device("cpu")
