@@ -1,9 +1,11 @@
 """Launching the training loop on Ray Train workers."""
 
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
+import ray.exceptions
 import ray.train
 from ray.train.torch import TorchConfig, TorchTrainer
 from ray.train.v2.api.exceptions import TrainingFailedError, WorkerGroupError
@@ -12,7 +14,7 @@ from raymode import errors
 from raymode.cluster import may_grow, require, selector
 from raymode.config import HELDOUT_METRICS, Config
 from raymode.config_ray import is_in_process
-from raymode.errors import RaymodeError, TrainingError
+from raymode.errors import RaymodeError, TrainingError, brief
 from raymode.ray_metrics import show_progress
 from raymode.store import Store
 from raymode.train.leaving import Leaving
@@ -24,19 +26,47 @@ from raymode.train.place import PLACE, free_workers, note_workers
 def fit(config: Config, store: Store, base: str, reports: bool = False) -> None:
     """Train on `config.train.workers` Ray Train workers; lost workers are replaced and go on from the last checkpoint.
 
-    Raises TrainingError when the run fails more than `train.max_failures` times, or loses machines that were announced
-    to go more than `train.max_preemption_failures` times.
+    Raises TrainingError when workers, or the controller that looks after them, are lost more than `train.max_failures`
+    times, or machines that were announced to go more than `train.max_preemption_failures` times.
     """
     settings = config.train
-    where = selector(config.ray, "train")
     require(
         settings.workers,
         settings.workers * settings.gpu,
         f"train.workers={settings.workers}",
-        where,
+        selector(config.ray, "train"),
     )
-    free_workers(store)
-    trainer = TorchTrainer(
+    try:
+        failure = _looked_after(config, store, base, reports)
+    except TrainingFailedError as error:
+        raise TrainingError(f"training in {store.url} failed: {_cause(error)}") from error
+    finally:
+        for name in store.names():
+            if name.startswith("ray-train-") or name == PLACE:
+                store.delete(name)
+    if failure:
+        kind, message = failure
+        raise getattr(errors, kind)(message)
+
+
+def _looked_after(config: Config, store: Store, base: str, reports: bool) -> Any:
+    """Return what rank 0 returns; Ray Train never starts its controller again, and its workers end with it."""
+    lost = 0
+    while True:
+        free_workers(store)
+        try:
+            return _trainer(config, store, base, reports).fit().return_value
+        except ray.exceptions.ActorDiedError as error:
+            lost += 1
+            what = f"training in {store.url}: its controller died ({brief(error)})"
+            if lost > config.train.max_failures:
+                raise TrainingError(f"{what}, {lost} times in all") from error
+            print(f"{what}: going on from the last checkpoint", file=sys.stderr, flush=True)
+
+
+def _trainer(config: Config, store: Store, base: str, reports: bool) -> TorchTrainer:
+    settings = config.train
+    return TorchTrainer(
         _worker,
         train_loop_config={
             "config": config,
@@ -49,7 +79,7 @@ def fit(config: Config, store: Store, base: str, reports: bool = False) -> None:
             num_workers=_workers(config),
             use_gpu=settings.gpu,
             resources_per_worker={"CPU": 1, "GPU": int(settings.gpu)},
-            label_selector=where or None,
+            label_selector=selector(config.ray, "train") or None,
         ),
         # Our own checkpoints are the state to resume from; Ray Train's directory is new each time and goes at the end.
         run_config=ray.train.RunConfig(
@@ -64,17 +94,6 @@ def fit(config: Config, store: Store, base: str, reports: bool = False) -> None:
             logging_config=ray.train.LoggingConfig(log_level="WARNING"),
         ),
     )
-    try:
-        failure = trainer.fit().return_value
-    except TrainingFailedError as error:
-        raise TrainingError(f"training in {store.url} failed: {_cause(error)}") from error
-    finally:
-        for name in store.names():
-            if name.startswith("ray-train-") or name == PLACE:
-                store.delete(name)
-    if failure:
-        kind, message = failure
-        raise getattr(errors, kind)(message)
 
 
 def _to_tune(config: Config) -> list[Any]:

@@ -99,10 +99,10 @@ def kill_actor(job: Job) -> str:
 
 
 def kill_worker(job: Job) -> str:
-    """SIGKILL what is beside the actors; a training's controller belongs to its driver, which ends with an error."""
+    """SIGKILL what is beside the actors."""
     _, victim = job.pick(job.stage.others)
     os.kill(victim, signal.SIGKILL)
-    return AGAIN if job.stage is STAGES["train"] else ITSELF
+    return ITSELF
 
 
 def kill_node(job: Job) -> str:
