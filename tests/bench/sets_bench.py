@@ -175,7 +175,7 @@ def growth() -> None:
 def memory() -> None:
     """Peak resident memory of the driver and of Ray's workers, for more and more problems."""
     print("problems   driver MiB   largest worker MiB")
-    for factor in (1, 4, 16):
+    for factor in (1, 10, 100):
         with LargestWorker() as largest:
             on_ray(Source(60 * factor, 4, 4, 1000), 1)
         driver = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
