@@ -11,7 +11,6 @@ from raymode.report.compare_data import Run
 from raymode.report.compare_figures import (
     PAIRED,
     PLANE_METRICS,
-    Drawing,
     paired_drawing,
     plane_drawings,
     rarefaction_drawing,
@@ -33,11 +32,11 @@ from raymode.report.compare_stats import (
     rarefaction_rows,
 )
 from raymode.report.compare_words import counts, says, warns
-from raymode.report.page import Figure, Table, flat_keys, rows_csv
-from raymode.report.plots import figure_png, figure_svg
+from raymode.report.drawing import Drawing, write_csv, write_drawing
+from raymode.report.page import Figure, Table, flat_keys
 from raymode.store import Store
 
-PAGE, TABLE, RECORD, FIGURES = "compare.html", "compare.parquet", "compare.json", "figures"
+PAGE, TABLE, RECORD = "compare.html", "compare.parquet", "compare.json"
 
 
 def write_comparison(config: Config) -> tuple[str, list[str]]:
@@ -51,9 +50,9 @@ def write_comparison(config: Config) -> tuple[str, list[str]]:
     drawings = draw(made)
     figures = {}
     for drawing in drawings:
-        figures[drawing.name] = _write_figure(store, drawing)
+        figures[drawing.name] = write_drawing(store, drawing)
     rows = problem_rows(made.arms, made.problems, made.sets)
-    _write_csv(store, "problems", rows)
+    write_csv(store, "problems", rows)
     sentences, warnings = says(made), warns(made)
     store.write_table(TABLE, pa.Table.from_pylist(all_differences(made)))
     page = comparison_html(
@@ -140,18 +139,6 @@ def _groups(
         if own:
             groups[heading] = own
     return groups
-
-
-def _write_figure(store: Store, drawing: Drawing) -> Figure:
-    svg = figure_svg(drawing.figure)
-    store.write_bytes(f"{FIGURES}/{drawing.name}.svg", svg.encode(errors="replace"))
-    store.write_bytes(f"{FIGURES}/{drawing.name}.png", figure_png(drawing.figure))
-    _write_csv(store, drawing.name, drawing.rows)
-    return Figure(drawing.title, svg, drawing.description, drawing.rows, drawing.name)
-
-
-def _write_csv(store: Store, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    store.write_bytes(f"{FIGURES}/{name}.csv", rows_csv(rows).encode(errors="replace"))
 
 
 def _runs_table(made: Comparison) -> Table:

@@ -7,7 +7,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -15,9 +15,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from raymode.config import SampleConfig
+from raymode.measure.paired import Difference, values
 from raymode.measure.problem import metric
 from raymode.measure.stats import Interval
-from raymode.report.compare_stats import LEAST_PROBLEMS, Arm, Difference, values
+from raymode.report.compare_stats import LEAST_PROBLEMS, Arm
+from raymode.report.drawing import Drawing
 from raymode.report.plots import COLOURS, MARKERS, STYLE, settle
 
 # Metric, its name with the unit on an axis.
@@ -41,16 +43,6 @@ PLANE_METRICS = ("pass_at_1", *(name for name, *_ in PLANE))
 DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (4, 1, 1, 1)))
 DATA_DASH: Any = (0, (1, 1))
 GREY = "0.45"
-
-
-class Drawing(NamedTuple):
-    """A figure with its words, the rows it shows and the name of its files."""
-
-    name: str
-    title: str
-    description: str
-    figure: Figure
-    rows: Sequence[Mapping[str, Any]]
 
 
 def paired_drawing(

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from raymode.measure.paired import Difference
 from raymode.measure.problem import metric
 from raymode.measure.stats import Interval
-from raymode.report.compare_stats import LEAST_PROBLEMS, Difference
+from raymode.report.compare_stats import LEAST_PROBLEMS
 from raymode.report.compare_words import verdict
 from raymode.report.page import (
     Figure,

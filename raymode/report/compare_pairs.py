@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from raymode.config import Config
+from raymode.measure.paired import Difference, common_metrics, differences
 from raymode.report.compare_data import (
     Run,
     Samples,
@@ -15,7 +16,7 @@ from raymode.report.compare_data import (
     read_samples,
     read_sets,
 )
-from raymode.report.compare_stats import Arm, Difference, difference_rows, differences, metrics_of
+from raymode.report.compare_stats import Arm, difference_rows
 
 RAREFIED = "_rarefied"
 
@@ -66,7 +67,7 @@ def all_differences(made: Comparison) -> list[dict[str, Any]]:
 def _differences(
     runs: Sequence[Run], baseline: Arm, other: Arm, problems: Sequence[str], seed: int
 ) -> dict[str, Difference]:
-    names = metrics_of(baseline.scores, other.scores)
+    names = common_metrics(baseline.scores, other.scores)
     if len({run.config.score.rarefy_to for run in runs}) > 1:
         names = [name for name in names if not name.endswith(RAREFIED)]
     return differences(baseline.scores, other.scores, problems, names, seed)

@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any, NamedTuple
 
+from raymode.measure.paired import values
 from raymode.report.compare_data import Sample, Samples, Sets, Texts
-from raymode.report.compare_stats import Arm, values
+from raymode.report.compare_stats import Arm
 from raymode.report.page import format_value, visible
 
 PAGE_BYTES = 13_000_000  # of prompts and programs on a page, at most

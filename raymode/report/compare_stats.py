@@ -13,22 +13,18 @@ from numpy.typing import NDArray
 
 from raymode.measure.coverage import cluster_counts, rarefaction_curve
 from raymode.measure.decompose import Decomposition, decompose, expected_clusters, problem_diversity
-from raymode.measure.problem import POOLED, is_metric, metric, summarise
+from raymode.measure.paired import Difference, Scores
+from raymode.measure.problem import POOLED, metric, summarise
 from raymode.measure.stats import (
-    Floats,
     Interval,
-    bootstrap_interval,
-    paired_difference,
-    ratio_of_means,
 )
-from raymode.report.compare_data import Row, Samples, Sets
+from raymode.report.compare_data import Samples, Sets
 from raymode.seed import derive_seed
 
 LEAST_PROBLEMS = 5  # a figure that stands on fewer is not shown
 DRAWS = 2000
 NAN = float("nan")
 PAIRS = 2  # completions that the decomposition looks at together
-Scores = Mapping[str, Row]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,67 +34,6 @@ class Arm:
     run: str
     decoding: str
     scores: Scores
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One metric of two arms on the same problems; `change` is other - baseline."""
-
-    metric: str
-    baseline: float
-    other: float
-    change: Interval
-
-
-def values(scores: Scores, problems: Sequence[str], name: str) -> NDArray[np.float64]:
-    """Return one metric of `problems` in their order, NaN where it is undefined."""
-    found = (scores[problem].get(name) for problem in problems)
-    return np.array([NAN if value is None else float(value) for value in found])
-
-
-def metrics_of(*tables: Scores) -> list[str]:
-    """Return the metrics that all tables have, in the order of the first."""
-    first, *others = [next(iter(table.values())) for table in tables]
-    return [name for name in first if is_metric(name) and all(name in row for row in others)]
-
-
-def differences(
-    baseline: Scores, other: Scores, problems: Sequence[str], names: Sequence[str], seed: int
-) -> dict[str, Difference]:
-    """Return the paired difference of each metric; the calibration ratios are ratios of mean collisions."""
-    found = {}
-    for name in names:
-        own_seed = derive_seed(seed, "compare", name)
-        if name in POOLED:
-            found[name] = _pooled(baseline, other, problems, name, own_seed)
-            continue
-        a, b = values(baseline, problems, name), values(other, problems, name)
-        both = ~np.isnan(a) & ~np.isnan(b)
-        change = paired_difference(a, b, own_seed)
-        found[name] = Difference(name, _mean(a[both]), _mean(b[both]), change)
-    return found
-
-
-def _pooled(
-    baseline: Scores, other: Scores, problems: Sequence[str], name: str, seed: int
-) -> Difference:
-    columns = [values(side, problems, part) for side in (baseline, other) for part in POOLED[name]]
-    rows = np.stack(columns, axis=1)
-    rows = rows[~np.isnan(rows).any(axis=1)]
-    change = bootstrap_interval(rows, seed, _difference_of_ratios)
-    if not len(rows):
-        return Difference(name, NAN, NAN, change)
-    base, run = (float(ratio_of_means(rows[None, :, i : i + 2])[0]) for i in (0, 2))
-    return Difference(name, base, run, change)
-
-
-def _difference_of_ratios(rows: Floats) -> Floats:
-    with np.errstate(invalid="ignore"):  # both infinite, where no data collide: undefined
-        return np.asarray(ratio_of_means(rows[..., 2:4]) - ratio_of_means(rows[..., 0:2]))
-
-
-def _mean(found: NDArray[np.float64]) -> float:
-    return float(found.mean()) if found.size else NAN
 
 
 def arm_summary(

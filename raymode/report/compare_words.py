@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 
+from raymode.measure.paired import Difference, values
 from raymode.measure.stats import Interval, too_few_samples
 from raymode.report.compare_data import Run
 from raymode.report.compare_pairs import Comparison
-from raymode.report.compare_stats import LEAST_PROBLEMS, Arm, Difference, values
+from raymode.report.compare_stats import LEAST_PROBLEMS, Arm
 
 FEW_PROBLEMS = 10  # intervals on fewer are not to be trusted
 SAID = {

@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 
 from raymode.config import Config, to_yaml
+from raymode.report.drawing import FIGURES, write_drawing
 from raymode.report.page import Table
 from raymode.report.plots import figure_png, figure_svg
 from raymode.report.sweep_cells import cell_runs
 from raymode.report.sweep_choice import choose
-from raymode.report.sweep_drawings import FIGURES, Law, by_setting, drawings_of, write_drawing
+from raymode.report.sweep_drawings import Law, by_setting, drawings_of
 from raymode.report.sweep_page import sweep_html
 from raymode.report.sweep_tables import (
     columns_of,

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from raymode.measure.paired import Difference, Scores, differences
 from raymode.measure.stats import Interval
 from raymode.measure.table import rows_of_first_decoding
 from raymode.report.compare_figures import signed
-from raymode.report.compare_stats import LEAST_PROBLEMS, NAN, Difference, Scores, differences
+from raymode.report.compare_stats import LEAST_PROBLEMS, NAN
 from raymode.report.sweep_cells import CellRuns, Row
 from raymode.seed import derive_seed
 from raymode.store import Store

@@ -6,8 +6,9 @@ import pyarrow as pa
 
 from raymode.config import Config
 from raymode.report.compare_data import Run, Sample, Samples, Texts, read_sets
-from raymode.report.compare_figures import Drawing, rarefaction_drawing
+from raymode.report.compare_figures import rarefaction_drawing
 from raymode.report.compare_stats import rarefaction_rows
+from raymode.report.drawing import Drawing
 from raymode.report.sweep_cells import CellRuns
 from raymode.report.sweep_figures import front, mean
 from raymode.seed import derive_seed

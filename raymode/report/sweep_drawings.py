@@ -1,21 +1,17 @@
-"""Which figures a sweep has, by its design, and writing them: SVG, PNG and the rows as CSV."""
+"""Which figures a sweep has, by its design."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from raymode.config import Config
-from raymode.report.compare_figures import Drawing
-from raymode.report.page import Figure, rows_csv
-from raymode.report.plots import budget_figure, figure_png, figure_svg, foot
+from raymode.report.drawing import Drawing
+from raymode.report.plots import budget_figure, foot
 from raymode.report.sweep_cells import CellRuns, Row, others
 from raymode.report.sweep_curves import curve_drawings
 from raymode.report.sweep_figures import costs_drawing, front_drawing, panels_drawing
 from raymode.report.sweep_law import law_drawing
-from raymode.store import Store
 from raymode.sweep.law import LawFit, law_points
 from raymode.sweep.recommend import Recommendation
-
-FIGURES = "figures"
 
 
 class Law(NamedTuple):
@@ -49,15 +45,6 @@ def drawings_of(
     }
     kept = {name: [each for each in group if each] for name, group in groups.items()}
     return {name: group for name, group in kept.items() if group}
-
-
-def write_drawing(store: Store, drawing: Drawing) -> Figure:
-    """Write a drawing under `figures/` as SVG, PNG and CSV, and return it for the page."""
-    svg, place = figure_svg(drawing.figure), f"{FIGURES}/{drawing.name}"
-    store.write_bytes(f"{place}.svg", svg.encode(errors="replace"))
-    store.write_bytes(f"{place}.png", figure_png(drawing.figure))
-    store.write_bytes(f"{place}.csv", rows_csv(drawing.rows).encode(errors="replace"))
-    return Figure(drawing.title, svg, drawing.description, drawing.rows, drawing.name)
 
 
 def by_setting(config: Config, rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:

@@ -12,8 +12,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from raymode.report.compare_figures import DASHES, GREY, PLANE, Drawing, axis_text
+from raymode.report.compare_figures import DASHES, GREY, PLANE, axis_text
 from raymode.report.compare_stats import LEAST_PROBLEMS
+from raymode.report.drawing import Drawing
 from raymode.report.plots import COLOURS, MARKERS, PANELS, STYLE, dot, foot, number, settle
 from raymode.report.sweep_cells import CellRuns, Row
 

@@ -9,7 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from raymode.report.compare_figures import GREY, Drawing
+from raymode.report.compare_figures import GREY
+from raymode.report.drawing import Drawing
 from raymode.report.plots import COLOURS, MARKERS, STYLE, settle
 from raymode.sweep.law import LawFit, Point
 

@@ -16,7 +16,7 @@ pytest.importorskip("matplotlib", reason="matplotlib is not installed")
 
 from raymode.config_load import load
 from raymode.report import sweep as report
-from raymode.report.compare_figures import Drawing
+from raymode.report.drawing import Drawing
 from raymode.report.sweep_cells import CellRuns, cell_runs
 from raymode.report.sweep_choice import choose
 from raymode.report.sweep_drawings import drawings_of
