@@ -131,6 +131,10 @@ def _check_search(config: Config) -> None:
             "sweep.search=optuna: chooses the values of sweep.space and nothing else; give sweep.space,"
             " sweep.design=plain and one seed"
         )
+    if sweep.draws < 2:
+        raise ConfigError(
+            f"sweep.draws={sweep.draws}: is the number of cells that sweep.search=optuna tries in all; give some 20"
+        )
 
 
 def check_compare(config: Config) -> None:

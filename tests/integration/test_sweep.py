@@ -122,7 +122,17 @@ def test_a_search_that_goes_on_chooses_what_it_would_have_chosen(small):
             "while a cell trains",
         ),
         (["sweep.scheduler=asha"], "train.heldout_every"),
-        (["sweep.search=optuna", "sweep.design=plain", "sweep.metric=loss", RATES], "'loss'"),
+        (
+            [
+                "sweep.search=optuna",
+                "sweep.design=plain",
+                "sweep.draws=2",
+                "sweep.metric=loss",
+                RATES,
+            ],
+            "'loss'",
+        ),
+        (["sweep.search=optuna", "sweep.design=plain", RATES], "sweep.draws=1"),
         (["sweep.search=optuna", RATES], "sweep.design=plain"),
         (["sweep.search=grid"], "sweep.search"),
     ],
