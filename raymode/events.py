@@ -55,7 +55,7 @@ def failures_told(
                 # No note: a traceback's last line is the error's own, by which a sweep's table tells it.
                 error.__dict__.setdefault(STAGE, stage)
                 event = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-                said = f"{type(error).__name__}: {brief(error)}"
+                said = ": ".join(filter(None, (type(error).__name__, brief(error))))
                 with contextlib.suppress(OSError, StorageError):
                     record(Store(config.run_dir), event, stage, error=said)
                 raise

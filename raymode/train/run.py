@@ -64,9 +64,16 @@ def _looked_after(config: Config, store: Store, base: str, reports: bool) -> Any
             print(f"{what}: going on from the last checkpoint", file=sys.stderr, flush=True)
 
 
+class _Trainer(TorchTrainer):  # type: ignore[misc]  # Ray's classes have no types
+    """A trainer that leaves Ctrl-C to Python: Ray's handler ends the process without a word, and outlives training."""
+
+    def _register_sigint_handler(self, controller: Any) -> None:
+        pass
+
+
 def _trainer(config: Config, store: Store, base: str, reports: bool) -> TorchTrainer:
     settings = config.train
-    return TorchTrainer(
+    return _Trainer(
         _worker,
         train_loop_config={
             "config": config,

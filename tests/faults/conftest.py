@@ -4,6 +4,7 @@ RAYMODE_FAULTS_WHOLE names a directory that keeps the undisturbed runs from one 
 """
 
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,9 @@ from tests.faults.disturb import NODES, Table
 from tests.faults.nodes import Nodes
 from tests.faults.road import LIMIT_S, STAGES, SWEEP
 from tests.integration.test_jobs import head  # noqa: F401  # a fixture
+
+# A shell has what it starts in the background ignore Ctrl-C, and so would the jobs of these tests.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -150,7 +150,8 @@ def kill_driver(job: Job) -> str:
 def interrupt_driver(job: Job) -> str:
     """What Ctrl-C does."""
     job.driver.send_signal(signal.SIGINT)
-    job.driver.wait(60)
+    assert job.driver.wait(60) == 130, job.log.read_text()[-4000:]
+    assert "stopped; give the same command again to go on" in job.log.read_text()
     return AGAIN
 
 
@@ -222,7 +223,9 @@ def disturbed(
             finally:
                 for each in job.undo:
                     each()
-        if code != 0:
+        if code == 0:
+            assert who == ITSELF, f"went on as if nothing were: {log.read_text()[-4000:]}"
+        else:
             print(
                 f"{title or fault.__name__}: ended with {code}: {log.read_text()[-600:]}",
                 flush=True,
