@@ -13,7 +13,9 @@ from raymode.sweep.results import Results
 from raymode.sweep.rows import failed_row, stopped_row
 from raymode.sweep.space import SweepCell
 from raymode.sweep.trial import ENDED
-from raymode.train.place import free_workers
+from raymode.train.place import free_lost_workers
+
+FREE_EVERY_S = 2.0
 
 
 class Board(tune.Callback):  # type: ignore[misc]  # Ray ships no types
@@ -23,8 +25,14 @@ class Board(tune.Callback):  # type: ignore[misc]  # Ray ships no types
         """todo: how many cells are to be run."""
         self.results, self.todo = results, todo
         self._before = sum(map(results.has_ended, results.planned))
-        self.started = time.monotonic()
+        self.started = self._freed = time.monotonic()
         self.done = 0
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Free what trials that were ended or lost had reserved for their workers: the next ones wait for it."""
+        if time.monotonic() - self._freed > FREE_EVERY_S:
+            free_lost_workers()
+            self._freed = time.monotonic()
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         if self.results.has_ended(trial.config["cell"]):
@@ -40,9 +48,7 @@ class Board(tune.Callback):  # type: ignore[misc]  # Ray ships no types
             return
         if ENDED not in last:
             row = stopped_row(cell, last["step"], last[cell.config.sweep.metric])
-            store = Store(cell.config.run_dir)
-            free_workers(store)
-            store.write_json("stopped.json", row)
+            Store(cell.config.run_dir).write_json("stopped.json", row)
         self._ended(cell)
         self.results.gather_scores()
 

@@ -1,33 +1,24 @@
-"""What the workers of a training hold of the cluster, so that it can be freed when the training is killed.
+"""What the workers of a lost training hold of the cluster, so that it comes free.
 
-Ray Train loses track of its workers' CPUs and GPUs then: its own cleaner asks the dashboard's server, which a local
-cluster does not have.
+A training's controller asks for its workers' CPUs and GPUs as one placement group. Ray keeps that while the job lives,
+even if the controller dies; Ray Train's own cleaner asks the dashboard's server, which a local cluster does not have.
 """
 
-import ray.train
-from ray.util.placement_group import (
-    PlacementGroup,
-    PlacementGroupID,
-    get_current_placement_group,
-    remove_placement_group,
-)
-
-from raymode.store import Store
-
-PLACE = "workers.json"
-"""Names the placement group of a training that is under way."""
+import ray
+import ray._private.state
+from ray._raylet import ActorID
+from ray.core.generated.gcs_pb2 import PlacementGroupTableData
+from ray.util.placement_group import PlacementGroup, PlacementGroupID, remove_placement_group
 
 
-def note_workers(store: Store) -> None:
-    """Leave a note of what `free_workers` may have to free; every worker calls this."""
-    group = get_current_placement_group()
-    if group is not None and ray.train.get_context().get_world_rank() == 0:
-        store.write_json(PLACE, {"placement_group": group.id.hex()})
-
-
-def free_workers(store: Store) -> None:
-    """Free what the workers of a killed training hold; nothing is to be done after one that ended by itself."""
-    if store.exists(PLACE):
-        group = PlacementGroupID(bytes.fromhex(store.read_json(PLACE)["placement_group"]))
-        remove_placement_group(PlacementGroup(group))
-        store.delete(PLACE)
+def free_lost_workers() -> None:
+    """Free what actors of this job that are dead had reserved; what the driver reserved itself stays."""
+    job = ray.get_runtime_context().get_job_id()
+    # Ray tells who made a placement group nowhere else.
+    accessor = ray._private.state.state._connect_and_get_accessor()
+    for content in accessor.get_placement_group_table():
+        group = PlacementGroupTableData.FromString(content)
+        by_actor = group.creator_actor_id not in (b"", ActorID.nil().binary())
+        lost = by_actor and group.creator_actor_dead and group.creator_job_id.hex() == job
+        if lost and group.state != PlacementGroupTableData.REMOVED:
+            remove_placement_group(PlacementGroup(PlacementGroupID(group.placement_group_id)))

@@ -20,7 +20,7 @@ from raymode.store import Store
 from raymode.train.leaving import Leaving
 from raymode.train.lines import Lines
 from raymode.train.loop import train
-from raymode.train.place import PLACE, free_workers, note_workers
+from raymode.train.place import free_lost_workers
 
 
 def fit(config: Config, store: Store, base: str, reports: bool = False) -> None:
@@ -42,7 +42,7 @@ def fit(config: Config, store: Store, base: str, reports: bool = False) -> None:
         raise TrainingError(f"training in {store.url} failed: {_cause(error)}") from error
     finally:
         for name in store.names():
-            if name.startswith("ray-train-") or name == PLACE:
+            if name.startswith("ray-train-"):
                 store.delete(name)
     if failure:
         kind, message = failure
@@ -53,7 +53,7 @@ def _looked_after(config: Config, store: Store, base: str, reports: bool) -> Any
     """Return what rank 0 returns; Ray Train never starts its controller again, and its workers end with it."""
     lost = 0
     while True:
-        free_workers(store)
+        free_lost_workers()
         try:
             return _trainer(config, store, base, reports).fit().return_value
         except ray.exceptions.ActorDiedError as error:
@@ -134,8 +134,6 @@ def _worker(arguments: dict[str, Any]) -> tuple[str, str] | None:
         # The worker's one CPU; it also makes sums independent of the machine's cores.
         torch.set_num_threads(1)
     store = Store(arguments["store"])
-    if not is_in_process(config):
-        note_workers(store)
     leaving = Leaving(told=may_grow() and not is_in_process(config))
     try:
         progress = _Reports(config) if arguments["reports"] else Lines(config)
