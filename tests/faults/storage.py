@@ -143,6 +143,12 @@ class Disk:
                     while file.write(bytes(size)):
                         pass
 
+    def leave(self, megabytes: int) -> None:
+        """Leave so much room, which is then filled at once."""
+        self.fill()
+        os.truncate(self.ballast, self.ballast.stat().st_size - (megabytes << 20))
+        os.sync()
+
     def empty(self) -> None:
         self.ballast.unlink(missing_ok=True)
 

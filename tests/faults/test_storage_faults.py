@@ -13,6 +13,8 @@ from tests.faults.storage import Disk, Gate, bucket, can_mount
 from tests.faults.test_stage_faults import SEED
 
 pytestmark = pytest.mark.slow
+ROOM_MB = 20
+"""More than a stage writes."""
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +44,7 @@ def test_a_full_disk(beside_disk: Nodes, disk: Disk, whole: Path, table: Table, 
 
     run_dir = str(disk.place / f"full-{name}")
     begin_at(name, whole, run_dir)
+    disk.leave(ROOM_MB)  # to fill all of it takes as long as scoring
     disturbed(beside_disk, name, full_disk, run_dir, SEED, table, whole)
 
 
