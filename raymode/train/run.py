@@ -10,13 +10,13 @@ import ray.train
 from ray.train.torch import TorchConfig, TorchTrainer
 from ray.train.v2.api.exceptions import TrainingFailedError, WorkerGroupError
 
-from raymode import errors
 from raymode.cluster import may_grow, require, selector
 from raymode.config import HELDOUT_METRICS, Config
 from raymode.config_ray import is_in_process
 from raymode.errors import RaymodeError, TrainingError, brief
 from raymode.ray_metrics import show_progress
 from raymode.store import Store
+from raymode.train.fatal import forget, note, noted
 from raymode.train.leaving import Leaving
 from raymode.train.lines import Lines
 from raymode.train.loop import train
@@ -36,26 +36,31 @@ def fit(config: Config, store: Store, base: str, reports: bool = False) -> None:
         f"train.workers={settings.workers}",
         selector(config.ray, "train"),
     )
+    training = f"ray-train-{time.time_ns()}"
     try:
-        failure = _looked_after(config, store, base, reports)
-    except TrainingFailedError as error:
-        raise TrainingError(f"training in {store.url} failed: {_cause(error)}") from error
+        _looked_after(config, store, base, reports, training)
+        if error := noted(training):
+            raise error
+    except TrainingFailedError as failure:
+        own = noted(training)
+        raise own or TrainingError(
+            f"training in {store.url} failed: {_cause(failure)}"
+        ) from failure
     finally:
+        forget(training)
         for name in store.names():
             if name.startswith("ray-train-"):
                 store.delete(name)
-    if failure:
-        kind, message = failure
-        raise getattr(errors, kind)(message)
 
 
-def _looked_after(config: Config, store: Store, base: str, reports: bool) -> Any:
-    """Return what rank 0 returns; Ray Train never starts its controller again, and its workers end with it."""
+def _looked_after(config: Config, store: Store, base: str, reports: bool, training: str) -> None:
+    """Train to the end; Ray Train never starts its controller again, and its workers end with it."""
     lost = 0
     while True:
         free_lost_workers()
         try:
-            return _trainer(config, store, base, reports).fit().return_value
+            _trainer(config, store, base, reports, training).fit()
+            return
         except ray.exceptions.ActorDiedError as error:
             lost += 1
             what = f"training in {store.url}: its controller died ({brief(error)})"
@@ -71,7 +76,7 @@ class _Trainer(TorchTrainer):  # type: ignore[misc]  # Ray's classes have no typ
         pass
 
 
-def _trainer(config: Config, store: Store, base: str, reports: bool) -> TorchTrainer:
+def _trainer(config: Config, store: Store, base: str, reports: bool, training: str) -> TorchTrainer:
     settings = config.train
     return _Trainer(
         _worker,
@@ -80,6 +85,7 @@ def _trainer(config: Config, store: Store, base: str, reports: bool) -> TorchTra
             "store": store.url,
             "base": base,
             "reports": reports,
+            "training": training,
         },
         torch_config=TorchConfig(backend="nccl" if settings.gpu else "gloo"),
         scaling_config=ray.train.ScalingConfig(
@@ -124,11 +130,13 @@ def _workers(config: Config) -> int | tuple[int, int]:
     return (settings.min_workers, settings.workers) if settings.min_workers else settings.workers
 
 
-def _worker(arguments: dict[str, Any]) -> tuple[str, str] | None:
-    """Train on this rank; an error of raymode's own is returned, for trying again cannot mend it."""
+def _worker(arguments: dict[str, Any]) -> None:
+    """Train on this rank, unless an error of raymode's own ended an earlier attempt."""
     import torch
 
     config: Config = arguments["config"]
+    if noted(arguments["training"]):
+        return
     show_progress()
     if not config.train.gpu:
         # The worker's one CPU; it also makes sums independent of the machine's cores.
@@ -139,11 +147,12 @@ def _worker(arguments: dict[str, Any]) -> tuple[str, str] | None:
         progress = _Reports(config) if arguments["reports"] else Lines(config)
         train(config, store, arguments["base"], progress, leaving)
     except RaymodeError as error:
-        return type(error).__name__, str(error)
+        note(arguments["training"], error)
+        if ray.train.get_context().get_world_size() > 1:
+            raise
     except Exception:
         leaving.wait_out()
         raise
-    return None
 
 
 class _Reports:

@@ -9,9 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from torch import Tensor
 
 from raymode import stages
 from raymode.config import Config
+from raymode.errors import StorageError
 from raymode.store import Store
 
 ARGUMENTS = ("train.steps=80", "train.checkpoint_every=10", "train.workers=2")
@@ -64,3 +67,18 @@ def test_a_lost_worker_costs_only_the_updates_since_the_last_checkpoint(
     assert not failure and not thread.is_alive()
     assert len(losses(cut)) == 80
     assert losses(cut) == pytest.approx(losses(whole), rel=1e-9)
+
+
+def one_rank_fails(logp: Tensor) -> Tensor:
+    """A loss of one's own, which meets an error on one of two workers; the other waits for it in a collective."""
+    if torch.distributed.get_rank() == 1:
+        raise StorageError("the disk of this worker alone is gone")
+    return -logp.mean()
+
+
+def test_an_error_of_one_worker_ends_all_at_once(small: Callable[..., Config]) -> None:
+    loss = f"train.loss={__name__}:one_rank_fails"
+    began = time.monotonic()
+    with pytest.raises(StorageError, match="the disk of this worker alone is gone"):
+        stages.train(small("train.workers=2", loss, run_dir="one"))
+    assert time.monotonic() - began < 120  # not the half hour that a collective waits

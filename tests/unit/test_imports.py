@@ -48,6 +48,7 @@ ALLOWED = {
 }  # fmt: skip
 RAY_FILES = {
     "actors.py", "cluster.py", "ray_metrics.py", "watch.py", "sets/stream.py", "train/run.py", "train/leaving.py", "train/place.py",
+    "train/fatal.py",
     "sample/pool.py", "measure/judges.py",
     "measure/forcing.py", "sweep/run.py", "sweep/board.py", "sweep/search.py",
 }  # fmt: skip
