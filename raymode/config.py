@@ -245,7 +245,9 @@ class TrainConfig:
     )
     keep_every: int = key(0, "updates between models that are kept in models/; 0 = the last only")
     checkpoint_every: int = key(100, "updates between checkpoints to resume from")
-    max_failures: int = key(3, "how often lost workers are replaced before the run fails")
+    max_failures: int = key(
+        3, "how often lost workers, or their lost controller, are replaced before the run fails"
+    )
     max_preemption_failures: int = key(
         -1, "the same for machines whose loss was announced (docs/cluster.md); -1 = always"
     )

@@ -12,13 +12,13 @@ from ray.util.placement_group import PlacementGroup, PlacementGroupID, remove_pl
 
 
 def free_lost_workers() -> None:
-    """Free what actors of this job that are dead had reserved; what the driver reserved itself stays."""
+    """Free what actors of this job reserved that died, even if Ray started them again; the driver's own groups stay."""
     job = ray.get_runtime_context().get_job_id()
     # Ray tells who made a placement group nowhere else.
     accessor = ray._private.state.state._connect_and_get_accessor()
     for content in accessor.get_placement_group_table():
         group = PlacementGroupTableData.FromString(content)
         by_actor = group.creator_actor_id not in (b"", ActorID.nil().binary())
-        lost = by_actor and group.creator_actor_dead and group.creator_job_id.hex() == job
-        if lost and group.state != PlacementGroupTableData.REMOVED:
+        mine = by_actor and group.creator_job_id.hex() == job and not group.is_detached
+        if mine and group.creator_actor_dead and group.state != PlacementGroupTableData.REMOVED:
             remove_placement_group(PlacementGroup(PlacementGroupID(group.placement_group_id)))

@@ -5,18 +5,24 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import ray.exceptions
+import ray
 import ray.train
+from ray.exceptions import (
+    ActorDiedError,
+    ActorUnavailableError,
+    OutOfMemoryError,
+    RayActorError,
+)
 from ray.train.torch import TorchConfig, TorchTrainer
 from ray.train.v2.api.exceptions import TrainingFailedError, WorkerGroupError
 
 from raymode.cluster import may_grow, require, selector
 from raymode.config import HELDOUT_METRICS, Config
 from raymode.config_ray import is_in_process
-from raymode.errors import RaymodeError, TrainingError, brief
+from raymode.errors import RaymodeError, TrainingError
 from raymode.ray_metrics import show_progress
 from raymode.store import Store
-from raymode.train.fatal import forget, note, noted
+from raymode.train.fatal import OwnErrorsEnd, own_failure
 from raymode.train.leaving import Leaving
 from raymode.train.lines import Lines
 from raymode.train.loop import train
@@ -26,8 +32,9 @@ from raymode.train.place import free_lost_workers
 def fit(config: Config, store: Store, base: str, reports: bool = False) -> None:
     """Train on `config.train.workers` Ray Train workers; lost workers are replaced and go on from the last checkpoint.
 
-    Raises TrainingError when workers, or the controller that looks after them, are lost more than `train.max_failures`
-    times, or machines that were announced to go more than `train.max_preemption_failures` times.
+    Raises what a worker raises of raymode's own, and TrainingError when the controller is lost more than
+    `train.max_failures` times, or under one controller workers more often than that, or machines that were announced to
+    go more than `train.max_preemption_failures` times.
     """
     settings = config.train
     require(
@@ -36,47 +43,70 @@ def fit(config: Config, store: Store, base: str, reports: bool = False) -> None:
         f"train.workers={settings.workers}",
         selector(config.ray, "train"),
     )
-    training = f"ray-train-{time.time_ns()}"
     try:
-        _looked_after(config, store, base, reports, training)
-        if error := noted(training):
-            raise error
+        error = _looked_after(config, store, base, reports)
     except TrainingFailedError as failure:
-        own = noted(training)
-        raise own or TrainingError(
+        raise own_failure(failure) or TrainingError(
             f"training in {store.url} failed: {_cause(failure)}"
         ) from failure
     finally:
-        forget(training)
         for name in store.names():
             if name.startswith("ray-train-"):
                 store.delete(name)
+    if error:
+        raise error
 
 
-def _looked_after(config: Config, store: Store, base: str, reports: bool, training: str) -> None:
-    """Train to the end; Ray Train never starts its controller again, and its workers end with it."""
+def _looked_after(config: Config, store: Store, base: str, reports: bool) -> RaymodeError | None:
+    """Return what rank 0 returns. Ray Train never starts its controller again, and its workers end with it."""
     lost = 0
     while True:
         free_lost_workers()
+        trainer = _trainer(config, store, base, reports)
         try:
-            _trainer(config, store, base, reports, training).fit()
-            return
-        except ray.exceptions.ActorDiedError as error:
+            found: RaymodeError | None = trainer.fit().return_value
+            return found
+        except (RayActorError, OutOfMemoryError) as error:
             lost += 1
-            what = f"training in {store.url}: its controller died ({brief(error)})"
-            if lost > config.train.max_failures:
+            *_, said = str(error).strip().splitlines()
+            what = f"training in {store.url}: its controller died ({said[:300]})"
+            if lost > config.train.max_failures or not trainer.has_ended(error):
                 raise TrainingError(f"{what}, {lost} times in all") from error
             print(f"{what}: going on from the last checkpoint", file=sys.stderr, flush=True)
 
 
 class _Trainer(TorchTrainer):  # type: ignore[misc]  # Ray's classes have no types
-    """A trainer that leaves Ctrl-C to Python: Ray's handler ends the process without a word, and outlives training."""
+    """Ray's trainer, which does not take Ctrl-C for itself, leaves nothing running, and knows which errors are final.
+
+    Ray's own handler of Ctrl-C ends the process without a word, and stays after the training.
+    """
+
+    controller: Any = None
+    """Known on the main thread alone; elsewhere, in a trial, it ends with the process."""
+
+    def fit(self) -> Any:
+        try:
+            return super().fit()
+        except BaseException:
+            if self.controller is not None:
+                ray.kill(self.controller)
+            raise
+
+    def has_ended(self, error: Exception) -> bool:
+        """Return whether the controller was lost as it ran and is gone, so that another may take its place."""
+        if isinstance(error, ActorUnavailableError):
+            return self.controller is not None
+        return not (isinstance(error, ActorDiedError) and error.actor_init_failed)
+
+    def _initialize_and_run_controller(self, **given: Any) -> Any:
+        policy = OwnErrorsEnd(self.run_config.failure_config)
+        return super()._initialize_and_run_controller(**{**given, "failure_policy": policy})
 
     def _register_sigint_handler(self, controller: Any) -> None:
-        pass
+        self.controller = controller
 
 
-def _trainer(config: Config, store: Store, base: str, reports: bool, training: str) -> TorchTrainer:
+def _trainer(config: Config, store: Store, base: str, reports: bool) -> _Trainer:
     settings = config.train
     return _Trainer(
         _worker,
@@ -85,7 +115,6 @@ def _trainer(config: Config, store: Store, base: str, reports: bool, training: s
             "store": store.url,
             "base": base,
             "reports": reports,
-            "training": training,
         },
         torch_config=TorchConfig(backend="nccl" if settings.gpu else "gloo"),
         scaling_config=ray.train.ScalingConfig(
@@ -130,13 +159,11 @@ def _workers(config: Config) -> int | tuple[int, int]:
     return (settings.min_workers, settings.workers) if settings.min_workers else settings.workers
 
 
-def _worker(arguments: dict[str, Any]) -> None:
-    """Train on this rank, unless an error of raymode's own ended an earlier attempt."""
+def _worker(arguments: dict[str, Any]) -> RaymodeError | None:
+    """Train on this rank; in one process an error of raymode's own is returned, so that Ray Train tidies up."""
     import torch
 
     config: Config = arguments["config"]
-    if noted(arguments["training"]):
-        return
     show_progress()
     if not config.train.gpu:
         # The worker's one CPU; it also makes sums independent of the machine's cores.
@@ -147,12 +174,13 @@ def _worker(arguments: dict[str, Any]) -> None:
         progress = _Reports(config) if arguments["reports"] else Lines(config)
         train(config, store, arguments["base"], progress, leaving)
     except RaymodeError as error:
-        note(arguments["training"], error)
-        if ray.train.get_context().get_world_size() > 1:
-            raise
+        if is_in_process(config):
+            return error
+        raise  # returned it would have other workers wait for this one in a collective
     except Exception:
         leaving.wait_out()
         raise
+    return None
 
 
 class _Reports:

@@ -45,7 +45,10 @@ def test_a_full_disk(beside_disk: Nodes, disk: Disk, whole: Path, table: Table, 
     run_dir = str(disk.place / f"full-{name}")
     begin_at(name, whole, run_dir)
     disk.leave(ROOM_MB)  # to fill all of it takes as long as scoring
-    disturbed(beside_disk, name, full_disk, run_dir, SEED, table, whole)
+    try:
+        disturbed(beside_disk, name, full_disk, run_dir, SEED, table, whole)
+    finally:
+        disk.empty()
 
 
 @pytest.mark.parametrize("name", STAGES)
