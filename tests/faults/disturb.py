@@ -194,17 +194,17 @@ def out_of_memory(job: Job) -> str:
 
 def disturbed(
     nodes: Nodes, name: str, fault: Fault, run_dir: str, seed: int, table: Table, whole: Path,
-    more: tuple[str, ...] = (), title: str = "", early: bool = False,
+    more: tuple[str, ...] = (), title: str = "", at_s: tuple[float, float] | None = None,
 ) -> Row:  # fmt: skip
     """Run a stage, do something to it at a random moment, give the command again if need be, and compare.
 
-    The command is given again to the same cluster, or to a new one where the head is lost. early: results and actors
-    are not waited for.
+    The command is given again to the same cluster, or to a new one where the head is lost. at_s: so many seconds after
+    the start, between two numbers; results and actors are not waited for.
     """
     stage = SWEEP if name == "sweep" else STAGES[name]
     chance = random.Random(f"{seed} {name} {title or fault.__name__}")
-    after = 0 if early else chance.randint(0, stage.most)
-    delay = chance.uniform(3, 10) if early else chance.uniform(0, 0.5)
+    after = 0 if at_s else chance.randint(0, stage.most)
+    delay = chance.uniform(*(at_s or (0, 0.5)))
     log = Path(f"{whole}.{name}.{title or fault.__name__}.log")
     began = time.monotonic()
     with seen(run_dir, stage) as results:
@@ -212,7 +212,7 @@ def disturbed(
         with nodes.driver(*command, log=log) as driver:
             job = Job(nodes, stage, command, log, driver, chance)
             wait_for(lambda: results.count() >= after or driver.poll() is not None, "results")
-            if not (after or early) and stage.actors:
+            if not (after or at_s) and stage.actors:
                 job.pick(stage.actors)
             time.sleep(delay)
             assert driver.poll() is None, f"ended before: {log.read_text()[-3000:]}"

@@ -24,10 +24,10 @@ FAULTS = (
 def broken(cluster: Nodes, whole: Path, tmp_path: Path, table: Table) -> Callable[..., None]:
     """Begin a stage where the one before it has ended, do something to it, and compare what it decides."""
 
-    def broken(name: str, fault: Fault, early: bool = False) -> None:
+    def broken(name: str, fault: Fault, at_s: tuple[float, float] | None = None) -> None:
         run_dir = str(tmp_path / "run")
         begin_at(name, whole, run_dir)
-        disturbed(cluster, name, fault, run_dir, SEED, table, whole, early=early)
+        disturbed(cluster, name, fault, run_dir, SEED, table, whole, at_s=at_s)
 
     return broken
 
@@ -51,7 +51,8 @@ def test_the_process_beside_the_actors_is_lost(broken: Callable[..., None], name
     """The reader of a source, Ray Train's controller, the judges' watch."""
     if not STAGES[name].others:
         pytest.skip("sampling has engines and its driver, and nothing beside them")
-    broken(name, disturb.kill_worker)
+    # A source this small is read before the first result: its reader is looked for from the start.
+    broken(name, disturb.kill_worker, at_s=(0, 0) if name == "verify" else None)
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -59,7 +60,7 @@ def test_a_node_that_comes_late(broken: Callable[..., None], cluster: Nodes, nam
     while len(cluster.living()) > 1:
         cluster.living()[0].kill()
     wait_for(lambda: len(cluster.known()) == 1, "the head to miss two nodes")
-    broken(name, disturb.add_node, early=True)
+    broken(name, disturb.add_node, at_s=(0, 1) if name == "score" else (3, 10))
 
 
 def test_a_vllm_engine_is_lost(cluster: Nodes, whole: Path, tmp_path: Path, table: Table) -> None:
