@@ -1,4 +1,4 @@
-"""A training worker that is lost: the others go on from the last checkpoint, and the loss is that of an undisturbed run."""
+"""A training that loses a process goes on from the last checkpoint, with the losses of an undisturbed run."""
 
 import json
 import os
@@ -20,15 +20,15 @@ from raymode.store import Store
 ARGUMENTS = ("train.steps=80", "train.checkpoint_every=10", "train.workers=2")
 
 
-def workers() -> list[int]:
-    """Return the process ids of Ray Train's workers on this machine."""
+def processes(title: str) -> list[int]:
+    """Return the processes of this machine whose title begins so."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            title = (folder / "cmdline").read_bytes()
+            whole = (folder / "cmdline").read_bytes().decode(errors="replace")
         except OSError:
             continue
-        if title.startswith(b"ray::RayTrainWorker"):
+        if whole.startswith(title):
             found.append(int(folder.name))
     return found
 
@@ -39,8 +39,9 @@ def losses(config: Config) -> list[float]:
 
 
 @pytest.mark.slow
-def test_a_lost_worker_costs_only_the_updates_since_the_last_checkpoint(
-    small: Callable[..., Config], capfd: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("title", ["ray::RayTrainWorker", "ray::TrainController"])
+def test_a_lost_process_costs_only_the_updates_since_the_last_checkpoint(
+    small: Callable[..., Config], title: str
 ) -> None:
     whole, cut = small(*ARGUMENTS, run_dir="whole"), small(*ARGUMENTS, run_dir="cut")
     stages.train(whole)
@@ -60,9 +61,7 @@ def test_a_lost_worker_costs_only_the_updates_since_the_last_checkpoint(
     ):
         assert time.monotonic() < deadline and not failure
         time.sleep(0.01)
-    victims = workers()
-    assert len(victims) == 2
-    os.kill(victims[0], signal.SIGKILL)
+    os.kill(processes(title)[0], signal.SIGKILL)
     thread.join(300)
     assert not failure and not thread.is_alive()
     assert len(losses(cut)) == 80
