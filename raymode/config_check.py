@@ -133,7 +133,7 @@ def _check_search(config: Config) -> None:
         )
     if sweep.draws < 2:
         raise ConfigError(
-            f"sweep.draws={sweep.draws}: is the number of cells that sweep.search=optuna tries in all; give some 20"
+            f"sweep.draws={sweep.draws}: sweep.search=optuna tries so many cells in all; give two or more, such as 20"
         )
 
 

@@ -6,7 +6,6 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
@@ -16,21 +15,9 @@ from raymode import stages
 from raymode.config import Config
 from raymode.errors import StorageError
 from raymode.store import Store
+from tests.integration.killers import processes
 
 ARGUMENTS = ("train.steps=80", "train.checkpoint_every=10", "train.workers=2")
-
-
-def processes(title: str) -> list[int]:
-    """Return the processes of this machine whose title begins so."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            whole = (folder / "cmdline").read_bytes().decode(errors="replace")
-        except OSError:
-            continue
-        if whole.startswith(title):
-            found.append(int(folder.name))
-    return found
 
 
 def losses(config: Config) -> list[float]:
@@ -39,9 +26,11 @@ def losses(config: Config) -> list[float]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("title", ["ray::RayTrainWorker", "ray::TrainController"])
+@pytest.mark.parametrize(
+    ("title", "count"), [("ray::RayTrainWorker", 2), ("ray::TrainController", 1)]
+)
 def test_a_lost_process_costs_only_the_updates_since_the_last_checkpoint(
-    small: Callable[..., Config], title: str
+    small: Callable[..., Config], title: str, count: int
 ) -> None:
     whole, cut = small(*ARGUMENTS, run_dir="whole"), small(*ARGUMENTS, run_dir="cut")
     stages.train(whole)
@@ -61,7 +50,9 @@ def test_a_lost_process_costs_only_the_updates_since_the_last_checkpoint(
     ):
         assert time.monotonic() < deadline and not failure
         time.sleep(0.01)
-    os.kill(processes(title)[0], signal.SIGKILL)
+    victims = [each for each, (_, _, name) in processes().items() if name.startswith(title)]
+    assert len(victims) == count
+    os.kill(victims[0], signal.SIGKILL)
     thread.join(300)
     assert not failure and not thread.is_alive()
     assert len(losses(cut)) == 80
