@@ -1,7 +1,8 @@
-"""Joining or starting a Ray cluster, the one place that calls ray.init; and what a part of the work finds there."""
+"""Joining, starting and leaving a Ray cluster, the one place that calls ray.init; and what a part of the work finds there."""
 
 import os
 import sys
+import time
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -18,6 +19,8 @@ from raymode.ray_metrics import show_progress
 TRAIN_POLL_S = "0.5"
 # A training worker that does not answer for so long, seconds, hangs: all go on from the last checkpoint.
 TRAIN_SILENT_S = "120"
+# A worker's lines reach its driver so much later, seconds: as long as Ray itself waits when an interpreter ends.
+LAST_LINES_S = 0.5
 ANYWHERE: Mapping[str, str] = MappingProxyType({})
 JOINED = "RAYMODE_JOINED_CLUSTER"  # "1" on a cluster that was there before: it may grow
 ENVIRONMENT = {
@@ -57,6 +60,13 @@ def connect(config: RayConfig) -> None:
         # "local": another cluster that was started on this machine is none of ours.
         ray.init("local", num_cpus=config.cpus or None, include_dashboard=False, **options)
     show_progress()
+
+
+def disconnect() -> None:
+    """Leave the cluster, or end the local one, once what the workers said last is shown; do nothing if not connected."""
+    if ray.is_initialized():
+        time.sleep(LAST_LINES_S)
+        ray.shutdown()
 
 
 def _join(address: str, options: dict[str, Any]) -> None:

@@ -64,12 +64,18 @@ def _post_mortem(config: Config, error: Exception | None, failed: bool = True) -
 
 
 def _with_ray(config: Config, work: Callable[[Config], int | None]) -> int | None:
-    """Run `work` as the only driver of its run directory; storage that cannot be written is found out first."""
-    Store(config.run_dir, HASTY).probe()  # a wrong address is found out at once
-    store = Store(config.run_dir)
-    with exclusive(store):
-        store.remove_partials()
-        from raymode.cluster import connect
+    """Run `work` as the only driver of its run directory; storage that cannot be written is found out first.
 
-        connect(config.ray)
-        return work(config)
+    Ray is gone when it returns or raises: no worker's line comes after the last word of the job.
+    """
+    Store(config.run_dir, HASTY).probe()  # a wrong address is found out at once
+    from raymode.cluster import connect, disconnect
+
+    store = Store(config.run_dir)
+    try:
+        with exclusive(store):
+            store.remove_partials()
+            connect(config.ray)
+            return work(config)
+    finally:
+        disconnect()

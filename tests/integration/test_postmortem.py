@@ -100,6 +100,36 @@ def test_an_error_that_nobody_foresaw_keeps_its_traceback_and_exit_code(tmp_path
     assert json.loads((tmp_path / "failure.json").read_text())["what"] == error
 
 
+REPEATING = """
+import ray, sys, time
+from raymode.errors import DataError
+from raymode.job import main
+
+def work(config):
+    @ray.remote
+    class Worker:
+        def say(self):
+            print("the same line", file=sys.stderr)
+    workers = [Worker.remote() for _ in range(2)]
+    ray.get([worker.say.remote() for worker in workers * 4])
+    time.sleep(2)  # Ray holds back what it has shown before, and counts it
+    raise DataError("the last word")
+
+main("Repeat.", work)
+"""
+
+
+def test_no_workers_line_comes_after_the_last_word(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", REPEATING, f"run_dir={tmp_path}", "ray.cpus=2"],
+        cwd=ROOT, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 2
+    *said, error = done.stderr.splitlines()
+    assert error == "error: the last word"
+    assert any("the same line" in line and "repeated" in line for line in said)
+
+
 @pytest.mark.slow
 def test_cells_that_fail_are_told_of(sets, tmp_path):
     run = tmp_path / "run"
