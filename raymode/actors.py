@@ -1,4 +1,4 @@
-"""Handing pieces of work to a few Ray actors: bounded, in any order, repeated when an actor dies or hangs."""
+"""Handing pieces of work to a few Ray actors: bounded, in any order, repeated when an actor dies or hangs; or to a task."""
 
 import functools
 import time
@@ -11,6 +11,7 @@ import ray.exceptions
 
 from raymode.cluster import leaving_nodes, node_of
 from raymode.errors import RaymodeError
+from raymode.signs import Guard, forget, show_life
 
 IN_FLIGHT = 2  # pieces per actor: one being worked on, one waiting
 LOOK_S = 2.0  # between looks for machines that are about to go
@@ -56,7 +57,7 @@ def answers(
         yield from _answers_here(actor_class(*arguments), method, pieces)
         return
     # "DEFAULT": not inside the placement group of a Tune trial, which holds next to nothing.
-    remote: Any = ray.remote(actor_class).options(
+    remote: Any = ray.remote(_showing_life(actor_class)).options(
         max_restarts=-1, max_task_retries=retries, scheduling_strategy="DEFAULT", **options
     )
     start = functools.partial(remote.remote, *arguments)
@@ -85,6 +86,19 @@ def answers(
     finally:
         for actor in hand.pool:
             ray.kill(actor)
+        forget(hand.pool)
+
+
+def _showing_life(actor_class: type) -> type:
+    """Return the class of actors whose processes leave signs of life."""
+
+    class Shown(actor_class):  # type: ignore[misc]  # not known before it runs
+        def __init__(self, *arguments: Any) -> None:
+            show_life()
+            super().__init__(*arguments)
+
+    Shown.__name__ = Shown.__qualname__ = actor_class.__name__
+    return Shown
 
 
 def _answers_here(worker: Any, method: str, pieces: Mapping[int, Any]) -> Iterator[tuple[int, Any]]:
@@ -119,6 +133,7 @@ class _Hand:
         self.leaving: set[int] = set()  # actors on machines that are about to go
         self._start = start
         self._looked = time.monotonic()
+        self._guard = Guard()
         for _ in range(actors):
             self._add()
 
@@ -128,7 +143,7 @@ class _Hand:
         self.pool.append(actor)
 
     def wait(self) -> Any:
-        """Return a reference that is done; see to machines that are about to go meanwhile."""
+        """Return a reference that is done; see to machines that are about to go, and actors that hang, meanwhile."""
         while True:
             if time.monotonic() - self._looked >= LOOK_S:
                 self._look()
@@ -138,6 +153,7 @@ class _Hand:
 
     def _look(self) -> None:
         self._looked = time.monotonic()
+        self._guard.look(self.pool)
         self._let_go()
         nodes = leaving_nodes()
         if not nodes:
@@ -223,6 +239,23 @@ def _result(reference: Any, actor: str, retries: int) -> Any:
         ) from error
     except ray.exceptions.RayError as error:
         raise own_error(error) or error from error
+
+
+def in_a_task(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+    """Return `function` as it is done somewhere in the cluster, by a task with these options of Ray.
+
+    A task that is lost is repeated, and an error of raymode's own is raised here as it is.
+    """
+    # "DEFAULT": not inside the placement group of a Tune trial, which holds next to nothing.
+    task: Any = ray.remote(function).options(scheduling_strategy="DEFAULT", **options)
+
+    def call(*arguments: Any) -> Any:
+        try:
+            return ray.get(task.remote(*arguments))
+        except ray.exceptions.RayError as error:
+            raise own_error(error) or error from error
+
+    return call
 
 
 def own_error(error: BaseException | None) -> RaymodeError | None:

@@ -27,15 +27,12 @@ from raymode.actors import own_error
 from raymode.errors import SandboxError
 from raymode.sandbox import Question, Sandbox, Status, Verdict
 from raymode.sandbox.verdict import QUARANTINED
+from raymode.signs import BEAT_S, Guard, forget, show_life
 
 DEATHS = 2  # of its judge, while it ran: a program is then in quarantine
 PATIENCE = 6  # deaths over one problem that put nothing in quarantine: programs are not the cause
 SHARED = "raymode-watch"  # the name of a watch for all stages of this job
 SHOWN = 20  # programs named in one line
-BEAT_S = 10.0  # between two signs of life of a judge
-SILENT_S = (
-    120.0  # without one: the judge hangs. Importing torch on a loaded machine is not that long
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,31 +68,16 @@ class Watch:
     def __init__(self) -> None:
         self._problems: dict[str, _Problem] = {}
         self._judges: list[Any] = []
-        self._heard: dict[str, tuple[Any, float]] = {}
 
     def guard(self) -> None:
-        """From now on, end judges that hang; Ray starts them again with the work that they had."""
+        """From now on, end judges that hang."""
         threading.Thread(target=self._end_hung, daemon=True).start()
 
     def _end_hung(self) -> None:
-        before = time.monotonic()
+        guard = Guard()
         while True:
             time.sleep(BEAT_S)
-            now = time.monotonic()
-            if now - before > 2 * BEAT_S:  # this process hung itself, perhaps with its machine
-                self._heard.clear()
-            before = now
-            for judge in self.hung(now):
-                ray.kill(judge, no_restart=False)
-
-    def beat(self, name: str, judge: Any) -> None:
-        """Note that a judge of this name, with this handle, is alive."""
-        self._heard[name] = judge, time.monotonic()
-
-    def hung(self, now: float) -> list[Any]:
-        """Return the judges that gave no sign of life for `SILENT_S` seconds, once each; ended ones are among them."""
-        silent = [name for name, (_, heard) in list(self._heard.items()) if now - heard > SILENT_S]
-        return [self._heard.pop(name)[0] for name in silent]
+            guard.look(self._judges)
 
     def join(self, judge: Any) -> None:
         """Take note of a judge's handle."""
@@ -172,8 +154,10 @@ def watching(shared: bool = False) -> Iterator[Any]:
         yield watch
     finally:
         with contextlib.suppress(ray.exceptions.RayError):  # it died, or the cluster did
-            for judge in ray.get(watch.judges.remote()):
+            judges = ray.get(watch.judges.remote())
+            for judge in judges:
                 ray.kill(judge)
+            forget(judges)
         ray.kill(watch)
 
 
@@ -186,16 +170,8 @@ def _shared_watch() -> Any:
 
 def join(watch: Any) -> None:
     """Have this actor end when the watch does, or when it hangs."""
-    context = ray.get_runtime_context()
-    watch.join.remote(context.current_actor)
-    arguments = watch, context.get_actor_id(), context.current_actor
-    threading.Thread(target=_beat, args=arguments, daemon=True).start()
-
-
-def _beat(watch: Any, name: str, judge: Any) -> None:
-    while True:
-        watch.beat.remote(name, judge)
-        time.sleep(BEAT_S)
+    show_life()
+    watch.join.remote(ray.get_runtime_context().current_actor)
 
 
 class WatchedSandbox:

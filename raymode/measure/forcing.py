@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import ray
 
-from raymode.actors import own_error
+from raymode.actors import in_a_task
 from raymode.cluster import require
 from raymode.measure.branching import branching_factor, position_curve
 from raymode.measure.branching_model import Forced, TokenBranching, token_branching
@@ -79,21 +78,9 @@ def branching(
 def _remote(setting: Setting) -> Callable[..., Any]:
     """Return `_measured` as it is done somewhere in the cluster."""
     require(1, setting.gpus, "score.branching", setting.where)
-    # "DEFAULT": not inside the placement group of a Tune trial, which holds next to nothing.
-    task: Any = ray.remote(_measured).options(
-        num_cpus=1,
-        num_gpus=setting.gpus,
-        label_selector=dict(setting.where),
-        scheduling_strategy="DEFAULT",
+    return in_a_task(
+        _measured, num_cpus=1, num_gpus=setting.gpus, label_selector=dict(setting.where)
     )
-
-    def measure(*arguments: Any) -> Any:
-        try:
-            return ray.get(task.remote(*arguments))
-        except ray.exceptions.RayError as error:
-            raise own_error(error) or error from error
-
-    return measure
 
 
 def _by_problem(

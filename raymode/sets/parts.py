@@ -8,7 +8,7 @@ says that the sets are.
 import contextlib
 import hashlib
 from collections import Counter, defaultdict, deque
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -17,7 +17,7 @@ import pyarrow as pa
 from raymode.errors import DataError
 from raymode.schema import SCHEMAS
 from raymode.sets import journal
-from raymode.sets.effective import group_k_eff, implicit_responses
+from raymode.sets.effective import group_k_eff
 from raymode.sets.journal import TABLES
 from raymode.sets.select import is_accepted
 from raymode.sets.verify import NOT_JUDGED
@@ -29,8 +29,6 @@ MEASURED = "executions"
 """The one table whose values differ from run to run."""
 READERS = 8
 """Journal files read at a time: an object store takes long to begin an answer, and the driver waits for all of them."""
-MOST_COMPARED = 50_000
-"""Problems whose prompts are looked through for near-duplicates."""
 RIGHT, WRONG = "claimed_right", "known_wrong"
 
 
@@ -78,8 +76,13 @@ def _problems(store: Store, number: int, size: int) -> Generator[dict[str, pa.Ta
             yield coming.popleft().result()
 
 
-def summarize(store: Store, parts: int) -> dict[str, Any]:
-    """Return the counts over all parts; DataError if a problem id stands in two of them."""
+def summarize(
+    store: Store, parts: int, implicit_k: Callable[[Store, int], float | None]
+) -> dict[str, Any]:
+    """Return the counts over all parts; DataError if a problem id stands in two of them.
+
+    implicit_k: as in `raymode.sets.implicit`. It alone holds the text of every prompt, so it may be done elsewhere.
+    """
     totals: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     verdicts: dict[str, Counter[str]] = defaultdict(Counter)
@@ -109,7 +112,7 @@ def summarize(store: Store, parts: int) -> dict[str, Any]:
         "accepted_per_problem": _ratio(totals["accepted"], with_solutions),
         "clusters_per_problem": _ratio(totals["clusters"], with_solutions),
         "k_eff": _ratio(k_eff, with_solutions),
-        "implicit_k": _implicit_k(store, parts, totals["problems"]),
+        "implicit_k": implicit_k(store, parts),
         "verdicts": {
             claim: dict(sorted(counts.items())) for claim, counts in sorted(verdicts.items())
         },
@@ -198,25 +201,6 @@ def _check_unique(names: Counter[str]) -> None:
             f"problems: id {repeated[0]!r} stands more than once ({len(repeated)} such ids);"
             " give every problem of the source an id of its own"
         )
-
-
-def _implicit_k(store: Store, parts: int, problems: int) -> float | None:
-    """Return the responses per prompt once near-duplicate prompts are one; None if there are too many to compare."""
-    if problems > MOST_COMPARED:
-        return None
-    responses: dict[str, set[str]] = defaultdict(set)
-    for number in range(parts):
-        prompts = {
-            row["problem_id"]: row["prompt"]
-            for row in store.rows(file_name("problems", number), ["problem_id", "prompt"])
-        }
-        columns = ["problem_id", "solution_id", "verdict", "claimed"]
-        for row in store.rows(file_name("solutions", number), columns):
-            if is_accepted(row):
-                key = row["solution_id"].rpartition("/")[2]
-                responses[prompts[row["problem_id"]]].add(key)
-    found = implicit_responses({prompt: sorted(keys) for prompt, keys in responses.items()})
-    return found.implicit_k if responses else None
 
 
 def _ratio(part: float, whole: int) -> float | None:

@@ -11,7 +11,7 @@ import functools
 import logging
 import pickle
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -22,11 +22,12 @@ import ray.data
 import ray.exceptions
 from ray import cloudpickle
 
-from raymode.actors import own_error
+from raymode.actors import in_a_task, own_error
 from raymode.cluster import capacity, may_grow, require, selector
 from raymode.config import Config
 from raymode.errors import StorageError, brief
 from raymode.sets import journal
+from raymode.sets.implicit import implicit_k
 from raymode.sets.records import prepare
 from raymode.sets.verify import Judged, judge, open_sandbox
 from raymode.sources import Partition
@@ -105,6 +106,11 @@ def judge_all(
                         yield from _told(row)
         except ray.exceptions.RayError as error:
             raise own_error(error) or error from error
+
+
+def compared_elsewhere(config: Config) -> Callable[[Store, int], float | None]:
+    """Return `implicit_k` as a task does it where problems are judged: the driver's memory stays as it is."""
+    return in_a_task(implicit_k, num_cpus=1, label_selector=selector(config.ray, "verify"))
 
 
 def _told(row: Mapping[str, Any]) -> Iterator[Done | End]:

@@ -153,6 +153,55 @@ def test_a_death_does_not_matter_when_another_actor_has_the_piece(tmp_path: Path
     assert dict(done) == pieces
 
 
+class Frozen:
+    """Stops its own process at the first piece that it is given; another process leaves it alone."""
+
+    def __init__(self, directory: str) -> None:
+        self.directory = Path(directory)
+
+    def work(self, piece: int) -> int:
+        if not (self.directory / "frozen").exists():
+            (self.directory / "frozen").touch()
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return piece
+
+
+@pytest.mark.slow
+def test_the_only_actor_hangs_and_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from ray.experimental import internal_kv
+
+    from raymode import signs
+    from raymode.actors import answers
+
+    monkeypatch.setattr(signs, "SILENT_S", 30.0)
+    pieces = {number: number for number in range(3)}
+    done = answers(Frozen, (str(tmp_path),), {"num_cpus": 1}, 1, "work", pieces, retries=1)
+    assert dict(done) == pieces
+    assert "Frozen" in (told := capfd.readouterr().err) and "no sign of life for 30 s" in told
+    store = internal_kv.internal_kv_get_gcs_client()
+    assert store.internal_kv_keys(b"", b"raymode-signs") == []  # nothing is left behind
+
+
+class Steady:
+    """Works longer on a piece than it may be silent."""
+
+    def work(self, piece: int) -> int:
+        time.sleep(45)
+        return os.getpid()
+
+
+@pytest.mark.slow
+def test_an_actor_that_works_long_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    from raymode import signs
+    from raymode.actors import answers
+
+    monkeypatch.setattr(signs, "SILENT_S", 20.0)
+    done = dict(answers(Steady, (), {"num_cpus": 1}, 1, "work", {0: 0, 1: 1}, retries=0))
+    assert done[0] == done[1]
+
+
 PROBLEM_BYTES = 1 << 20  # a bundle of its own
 
 

@@ -42,15 +42,16 @@ ALLOWED = {
     "tables": {"rundir"},
     "stages": {"cluster", "rundir", "tables", "sets", "train", "sample", "measure", "report", "sweep"},
     "rundir": set(), "job": {"cluster", "rundir", "lock", "postmortem"}, "postmortem": {"report"},
-    "cluster": {"ray_metrics"}, "ray_metrics": set(), "actors": {"cluster"}, "lock": {"lease"}, "lease": set(),
-    "watch": {"actors", "sandbox"}, "spot": set(),
+    "cluster": {"ray_metrics"}, "ray_metrics": set(), "actors": {"cluster", "signs"}, "signs": {"cluster"},
+    "lock": {"lease"}, "lease": set(),
+    "watch": {"actors", "sandbox", "signs"}, "spot": set(),
     **{name: set() for name in BASE},
 }  # fmt: skip
 RAY_FILES = {
-    "actors.py", "cluster.py", "ray_metrics.py", "watch.py", "sets/stream.py", "train/run.py", "train/leaving.py", "train/place.py",
-    "train/fatal.py",
+    "actors.py", "cluster.py", "ray_metrics.py", "signs.py", "watch.py", "sets/stream.py",
+    "train/run.py", "train/leaving.py", "train/place.py", "train/fatal.py",
     "sample/pool.py", "measure/judges.py",
-    "measure/forcing.py", "sweep/run.py", "sweep/board.py", "sweep/search.py",
+    "sweep/run.py", "sweep/board.py", "sweep/search.py",
 }  # fmt: skip
 
 

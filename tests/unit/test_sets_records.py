@@ -9,6 +9,7 @@ from raymode.errors import DataError
 from raymode.sandbox import Question, Sandbox, Status, Verdict, runner
 from raymode.schema import table_of
 from raymode.sets import journal
+from raymode.sets.implicit import implicit_k
 from raymode.sets.parts import TABLES, file_name, is_whole, summarize, write_part
 from raymode.sets.records import prepare
 from raymode.sets.verify import Judged, judge, may_vary
@@ -225,7 +226,7 @@ def test_parts_and_their_summary(sandbox: Sandbox, tmp_path: Any) -> None:
     write(store, 0, first, bad)
     write(store, 1, second)
     assert is_whole(store, 0)
-    summary = summarize(store, 2)
+    summary = summarize(store, 2, implicit_k)
     expected = {
         "problems": 2, "programs": 8, "copies": 1, "solutions": 5, "accepted": 2, "problems_with_accepted": 1,
         "accepted_per_problem": 2.0, "clusters_per_problem": 2.0, "known_wrong": 3, "false_positives": 1,
@@ -254,7 +255,7 @@ def test_content_depends_on_what_is_kept_and_not_on_what_was_measured(
         store = Store(str(tmp_path / name))
         write(store, 0, judged)
         files = (store.read_bytes(file_name(table, 0)) for table in ("solutions", "executions"))
-        return summarize(store, 1)["content"], *files
+        return summarize(store, 1, implicit_k)["content"], *files
 
     one = judge(prepare(problem(), [solution(RIGHT), solution(SORTED)], "here"), sandbox)
     again = judge(prepare(problem(), [solution(RIGHT), solution(SORTED)], "here"), sandbox)
@@ -272,7 +273,7 @@ def test_a_repeated_problem_id_is_named(sandbox: Sandbox, tmp_path: Any) -> None
     write(store, 0, judged)
     write(store, 1, judged)
     with pytest.raises(DataError, match=r"'double' stands more than once"):
-        summarize(store, 2)
+        summarize(store, 2, implicit_k)
 
 
 CLOCK = "import time\nprint(int(input()) * 2 if time.time_ns() // 1000 % 2 else 'odd')"

@@ -1,11 +1,9 @@
 """The rules of quarantine, without Ray."""
 
-import time
-
 import pytest
 
 from raymode.errors import SandboxError
-from raymode.watch import DEATHS, PATIENCE, SILENT_S, Past, Watch
+from raymode.watch import DEATHS, PATIENCE, Past, Watch
 
 
 def begin(watch: Watch, program: str = "") -> Past:
@@ -72,15 +70,3 @@ def test_problems_that_wait_behind_a_deadly_one_have_no_past() -> None:
     watch.done("p")
     watch.begin("q")
     assert watch.pasts(["p", "q", "r"]) == [Past(), Past(1), Past()]
-
-
-def test_a_judge_without_a_sign_of_life_is_named_once() -> None:
-    watch = Watch()
-    watch.beat("quick", "its handle")
-    heard = time.monotonic()
-    watch.beat("slow", "another")
-    assert watch.hung(heard + SILENT_S - 1) == []
-    assert watch.hung(heard + SILENT_S + 1) == ["its handle", "another"]
-    assert watch.hung(heard + SILENT_S + 1) == []
-    watch.beat("slow", "another")
-    assert watch.hung(time.monotonic() + SILENT_S + 1) == ["another"]
