@@ -11,7 +11,7 @@ import ray.exceptions
 
 from raymode.cluster import leaving_nodes, node_of
 from raymode.errors import RaymodeError
-from raymode.signs import Guard, forget, show_life
+from raymode.signs import Guard, show_life
 
 IN_FLIGHT = 2  # pieces per actor: one being worked on, one waiting
 LOOK_S = 2.0  # between looks for machines that are about to go
@@ -86,7 +86,6 @@ def answers(
     finally:
         for actor in hand.pool:
             ray.kill(actor)
-        forget(hand.pool)
 
 
 def _showing_life(actor_class: type) -> type:
@@ -234,7 +233,7 @@ def _result(reference: Any, actor: str, retries: int) -> Any:
     except ray.exceptions.RayActorError as error:
         *_, said = str(error).strip().splitlines()
         raise own_error(error) or ActorDied(
-            f"{actor}: gave no answer in {retries + 1} attempts ({said}); see what ends its process (memory?), then"
+            f"{actor}: gave no answer in {retries + 1} attempts ({said}); see what ends its process (memory?) or stops it, then"
             " give the same command again"
         ) from error
     except ray.exceptions.RayError as error:

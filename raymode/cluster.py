@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -14,6 +15,7 @@ from raymode.config import RayConfig
 from raymode.config_ray import labels_of
 from raymode.errors import ConfigError
 from raymode.ray_metrics import show_progress
+from raymode.signs import forget_all
 
 # Ray Train looks at its workers so often, seconds: a finished fit is noticed that much later.
 TRAIN_POLL_S = "0.5"
@@ -21,6 +23,7 @@ TRAIN_POLL_S = "0.5"
 TRAIN_SILENT_S = "120"
 # A worker's lines reach its driver so much later, seconds: as long as Ray itself waits when an interpreter ends.
 LAST_LINES_S = 0.5
+LEAVE_S = 10.0
 ANYWHERE: Mapping[str, str] = MappingProxyType({})
 JOINED = "RAYMODE_JOINED_CLUSTER"  # "1" on a cluster that was there before: it may grow
 ENVIRONMENT = {
@@ -63,10 +66,20 @@ def connect(config: RayConfig) -> None:
 
 
 def disconnect() -> None:
-    """Leave the cluster, or end the local one, once what the workers said last is shown; do nothing if not connected."""
+    """Leave the cluster, or end the local one, once what the workers said last is shown; do nothing if not connected.
+
+    A head that does not answer is waited for `LEAVE_S` seconds.
+    """
     if ray.is_initialized():
         time.sleep(LAST_LINES_S)
-        ray.shutdown()
+        leaving = threading.Thread(target=_leave, daemon=True)
+        leaving.start()
+        leaving.join(LEAVE_S)
+
+
+def _leave() -> None:
+    forget_all()
+    ray.shutdown()
 
 
 def _join(address: str, options: dict[str, Any]) -> None:

@@ -1,8 +1,9 @@
 """What every job does around its own work: read the configuration, join Ray, and turn errors into one line."""
 
+import contextlib
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from raymode.config import Config
 from raymode.config_load import help_table, load
@@ -27,55 +28,59 @@ def main(
         )
         sys.exit(0)
     begun: Config | None = None
+    code: int | None
     try:
         config = load(arguments)
         if needs_ray(config):
             begun = config
         code = _with_ray(config, work) if begun else work(config)
+        last = _post_mortem(begun, None, failed=bool(code))
     except RaymodeError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
-        if begun and not isinstance(error, BusyError | ConfigError):  # those are told in one line
-            _post_mortem(begun, error)
-        sys.exit(2)
+        code, last = 2, [f"error: {error}"]
+        if not isinstance(error, BusyError | ConfigError):  # those are told in one line
+            last += _post_mortem(begun, error)
     except KeyboardInterrupt:
-        print("stopped; give the same command again to go on", file=sys.stderr)
-        sys.exit(130)
+        code, last = 130, ["stopped; give the same command again to go on"]
     except Exception as error:
-        traceback.print_exc()
-        if begun:
-            _post_mortem(begun, error)
-        sys.exit(1)
-    if begun:
-        _post_mortem(begun, None, failed=bool(code))
+        code, last = 1, [traceback.format_exc().rstrip(), *_post_mortem(begun, error)]
+    _leave_ray(last)
     sys.exit(code or 0)
 
 
-def _post_mortem(config: Config, error: Exception | None, failed: bool = True) -> None:
-    """Leave a post-mortem and say where, or delete an earlier one; what keeps it from that hides nothing and fails nothing."""
+def _post_mortem(begun: Config | None, error: Exception | None, failed: bool = True) -> list[str]:
+    """Leave a post-mortem and return what says where, or delete an earlier one; what keeps it from that fails nothing."""
     from raymode import postmortem
 
+    if not begun:
+        return []
     try:
         if not failed:
-            postmortem.clear(config)
-        elif page := postmortem.leave(config, error):
-            print(f"post-mortem: {page}", file=sys.stderr, flush=True)
+            postmortem.clear(begun)
+        elif page := postmortem.leave(begun, error):
+            return [f"post-mortem: {page}"]
     except Exception as second:
-        print(f"post-mortem: could not be written: {brief(second)}", file=sys.stderr, flush=True)
+        return [f"post-mortem: could not be written: {brief(second)}"]
+    return []
+
+
+def _leave_ray(last: Sequence[str]) -> None:
+    """Say the last words once Ray is left, so that no worker's line comes after them; also if leaving is cut short."""
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            if cluster := sys.modules.get("raymode.cluster"):  # else it never came to it
+                cluster.disconnect()
+    finally:
+        for words in last:
+            print(words, file=sys.stderr, flush=True)
 
 
 def _with_ray(config: Config, work: Callable[[Config], int | None]) -> int | None:
-    """Run `work` as the only driver of its run directory; storage that cannot be written is found out first.
-
-    Ray is gone when it returns or raises: no worker's line comes after the last word of the job.
-    """
+    """Run `work` as the only driver of its run directory; storage that cannot be written is found out first."""
     Store(config.run_dir, HASTY).probe()  # a wrong address is found out at once
-    from raymode.cluster import connect, disconnect
-
     store = Store(config.run_dir)
-    try:
-        with exclusive(store):
-            store.remove_partials()
-            connect(config.ray)
-            return work(config)
-    finally:
-        disconnect()
+    with exclusive(store):
+        store.remove_partials()
+        from raymode.cluster import connect
+
+        connect(config.ray)
+        return work(config)

@@ -1,7 +1,8 @@
-"""Signs of life: tells an actor that hangs, frozen or waiting for a disk that is gone, from one that works.
+"""Signs of life: tells an actor whose process stands still from one that works; Ray would wait for it for ever.
 
-Ray would wait for it for ever. An actor leaves a fresh sign in Ray's key-value store every few seconds, beside its work;
-who waits for it looks there, so that no answer is waited for.
+An actor leaves a fresh sign in Ray's key-value store every few seconds, beside its work; who waits for it looks there,
+so that no answer is waited for. Work that is late while its process lives, such as reading from a disk that is gone,
+shows signs of life like any other.
 """
 
 import contextlib
@@ -13,13 +14,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ray
+import ray._private.state
 import ray.exceptions
 from ray.experimental import internal_kv
 
-from raymode.cluster import node_of
-
 BEAT_S = 10.0  # between two signs of an actor, and between two looks
-# Without a sign: the actor hangs. Importing torch on a loaded machine takes not so long.
+# Without a sign: the process hangs. No single call holds the interpreter so long, not even loading torch.
 SILENT_S = 120.0
 _NAMESPACE = b"raymode-signs"
 
@@ -27,7 +27,8 @@ _NAMESPACE = b"raymode-signs"
 @functools.cache
 def show_life() -> None:
     """Leave signs of life of this process's actor from now on."""
-    key = ray.get_runtime_context().get_actor_id().encode()
+    context = ray.get_runtime_context()
+    key = _key(context.get_job_id(), context.get_actor_id())
     threading.Thread(target=_beat, args=(key,), daemon=True).start()
 
 
@@ -70,34 +71,40 @@ class Guard:
         self._silence = Silence()
 
     def look(self, actors: Sequence[Any]) -> None:
-        """End those that have shown life and do so no longer; those already ended, and when it is too early, do nothing."""
+        """End those of this job that have shown life and do so no longer; do nothing if it is too early for another look."""
         now = time.monotonic()
-        if not self._silence.is_due(now):
+        if not actors or not self._silence.is_due(now):
             return
-        known = {_key(actor): actor for actor in actors}
-        signs: Mapping[bytes, bytes] = {}
-        with contextlib.suppress(ray.exceptions.RpcError):
+        job = ray.get_runtime_context().get_job_id()
+        known = {_key(job, actor._actor_id.hex()): actor for actor in actors}
+        with contextlib.suppress(ray.exceptions.RpcError):  # as in _beat
             signs = _store().internal_kv_multi_get(list(known), _NAMESPACE)
-        for key in self._silence.silent(signs, now):
-            # One that Ray is starting again, perhaps on a node that is still to come, shows nothing either.
-            if node_of(known[key]):
-                print(
-                    f"{known[key]}: no sign of life for {SILENT_S:g} s; its process is ended and started again",
-                    file=sys.stderr, flush=True,
-                )  # fmt: skip
-                ray.kill(known[key], no_restart=False)
+            for key in self._silence.silent(signs, now):
+                self._end(key, known[key])
+
+    def _end(self, key: bytes, actor: Any) -> None:
+        # One that Ray is starting again, perhaps on a node that is still to come, shows nothing either.
+        state = ray._private.state.actors(actor._actor_id.hex()).get("State")
+        if state == "DEAD":
+            _store().internal_kv_del(key, False, _NAMESPACE)
+        if state == "ALIVE":
+            print(
+                f"{actor}: no sign of life for {SILENT_S:g} s; its process is ended and started again",
+                file=sys.stderr, flush=True,
+            )  # fmt: skip
+            ray.kill(actor, no_restart=False)
 
 
-def forget(actors: Sequence[Any]) -> None:
-    """Delete the signs of actors that are ended."""
-    for actor in actors:
-        _store().internal_kv_del(_key(actor), False, _NAMESPACE)
+def forget_all() -> None:
+    """Delete the signs of all actors of this job."""
+    job = ray.get_runtime_context().get_job_id()
+    with contextlib.suppress(ray.exceptions.RpcError):
+        _store().internal_kv_del(_key(job, ""), True, _NAMESPACE)
 
 
 def _store() -> Any:
     return internal_kv.internal_kv_get_gcs_client()
 
 
-def _key(actor: Any) -> bytes:
-    key: bytes = actor._actor_id.hex().encode()
-    return key
+def _key(job: str, actor: str) -> bytes:
+    return f"{job}/{actor}".encode()

@@ -6,8 +6,7 @@ a problem is judged; a problem that was begun before and never finished is judge
 by one, and the one that was running at two deaths is not run again. Only then does a judge wait for the watch: an
 answer takes longer than a small program.
 
-A judge that hangs with its process there, frozen or waiting for a disk that is gone, is ended by the watch: Ray would
-wait for it for ever.
+A judge whose process stands still is ended by the watch: Ray would wait for it for ever.
 """
 
 import contextlib
@@ -27,7 +26,7 @@ from raymode.actors import own_error
 from raymode.errors import SandboxError
 from raymode.sandbox import Question, Sandbox, Status, Verdict
 from raymode.sandbox.verdict import QUARANTINED
-from raymode.signs import BEAT_S, Guard, forget, show_life
+from raymode.signs import BEAT_S, Guard, show_life
 
 DEATHS = 2  # of its judge, while it ran: a program is then in quarantine
 PATIENCE = 6  # deaths over one problem that put nothing in quarantine: programs are not the cause
@@ -63,14 +62,14 @@ class _Problem:
 
 
 class Watch:
-    """Counts the deaths of a stage's judges, by problem and program. If it dies itself, it starts from nothing."""
+    """Counts the deaths of a stage's judges, by problem and program, and ends those that hang.
+
+    If it dies itself, it starts from nothing, with the judges that join it from then on.
+    """
 
     def __init__(self) -> None:
         self._problems: dict[str, _Problem] = {}
         self._judges: list[Any] = []
-
-    def guard(self) -> None:
-        """From now on, end judges that hang."""
         threading.Thread(target=self._end_hung, daemon=True).start()
 
     def _end_hung(self) -> None:
@@ -138,7 +137,7 @@ def watching(shared: bool = False) -> Iterator[Any]:
 
     shared: stages that this job begins meanwhile, anywhere, have this watch in place of one of their own.
     """
-    there = _shared_watch()
+    there = shared_watch()
     if there is not None:
         yield there
         return
@@ -149,27 +148,25 @@ def watching(shared: bool = False) -> Iterator[Any]:
         scheduling_strategy=NodeAffinitySchedulingStrategy(here, soft=False),
     )  # fmt: skip
     watch = remote.remote()
-    watch.guard.remote()
     try:
         yield watch
     finally:
         with contextlib.suppress(ray.exceptions.RayError):  # it died, or the cluster did
-            judges = ray.get(watch.judges.remote())
-            for judge in judges:
+            for judge in ray.get(watch.judges.remote()):
                 ray.kill(judge)
-            forget(judges)
         ray.kill(watch)
 
 
-def _shared_watch() -> Any:
+def shared_watch() -> Any:
+    """Return the handle of this job's shared watch, None if there is none."""
     try:
         return ray.get_actor(SHARED)
-    except ValueError:  # there is none
+    except ValueError:
         return None
 
 
 def join(watch: Any) -> None:
-    """Have this actor end when the watch does, or when it hangs."""
+    """Have this actor end when the watch does, or when it hangs: a judge, or the process of a sweep's trial."""
     show_life()
     watch.join.remote(ray.get_runtime_context().current_actor)
 

@@ -7,26 +7,20 @@ from raymode.sets.parts import file_name
 from raymode.sets.select import is_accepted
 from raymode.store import Store
 
-MOST_COMPARED = 50_000
-"""Problems whose prompts are looked through for near-duplicates."""
 _RESPONSE = ["problem_id", "solution_id", "verdict", "claimed"]
 
 
 def implicit_k(store: Store, parts: int) -> float | None:
-    """Return the responses per prompt of so many parts; None if there are none, or too many prompts to compare.
+    """Return the responses per prompt of so many parts; None if there are none.
 
     Holds the text of every prompt and the key of every response: memory that grows with the tables.
     """
-    problems = 0
     responses: dict[str, set[str]] = defaultdict(set)
     for number in range(parts):
         prompts = {
             row["problem_id"]: row["prompt"]
             for row in store.rows(file_name("problems", number), ["problem_id", "prompt"])
         }
-        problems += len(prompts)
-        if problems > MOST_COMPARED:
-            return None
         for row in store.rows(file_name("solutions", number), _RESPONSE):
             if is_accepted(row):
                 key = row["solution_id"].rpartition("/")[2]

@@ -29,6 +29,8 @@ MEASURED = "executions"
 """The one table whose values differ from run to run."""
 READERS = 8
 """Journal files read at a time: an object store takes long to begin an answer, and the driver waits for all of them."""
+MOST_COMPARED = 50_000
+"""Problems whose prompts are looked through for near-duplicates."""
 RIGHT, WRONG = "claimed_right", "known_wrong"
 
 
@@ -112,7 +114,7 @@ def summarize(
         "accepted_per_problem": _ratio(totals["accepted"], with_solutions),
         "clusters_per_problem": _ratio(totals["clusters"], with_solutions),
         "k_eff": _ratio(k_eff, with_solutions),
-        "implicit_k": implicit_k(store, parts),
+        "implicit_k": implicit_k(store, parts) if totals["problems"] <= MOST_COMPARED else None,
         "verdicts": {
             claim: dict(sorted(counts.items())) for claim, counts in sorted(verdicts.items())
         },

@@ -21,6 +21,7 @@ import ray
 import ray.data
 import ray.exceptions
 from ray import cloudpickle
+from ray.data._internal.execution import backpressure_policy as pressure
 
 from raymode.actors import in_a_task, own_error
 from raymode.cluster import capacity, may_grow, require, selector
@@ -51,6 +52,22 @@ _SCHEMA = pa.schema(
         pa.field("payload", pa.large_binary()),
     ]
 )
+
+
+class _LittleAhead(pressure.DownstreamCapacityBackpressurePolicy):  # type: ignore[misc]  # Ray's classes have no types
+    """Lets twice as much wait as actors have in hand; Ray's own policy does so only once half of all room is taken.
+
+    Small problems never take that, and every bundle that waits costs the driver 16 KB.
+    """
+
+    OBJECT_STORE_BUDGET_UTIL_THRESHOLD = -1.0
+
+
+_POLICIES = [
+    pressure.ConcurrencyCapBackpressurePolicy,
+    pressure.resource_budget_backpressure_policy.ResourceBudgetBackpressurePolicy,
+    _LittleAhead,
+]
 
 
 class Done(NamedTuple):
@@ -110,7 +127,9 @@ def judge_all(
 
 def compared_elsewhere(config: Config) -> Callable[[Store, int], float | None]:
     """Return `implicit_k` as a task does it where problems are judged: the driver's memory stays as it is."""
-    return in_a_task(implicit_k, num_cpus=1, label_selector=selector(config.ray, "verify"))
+    where = selector(config.ray, "verify")
+    require(1, 0, "comparing prompts", where)
+    return in_a_task(implicit_k, num_cpus=1, label_selector=where)
 
 
 def _told(row: Mapping[str, Any]) -> Iterator[Done | End]:
@@ -132,6 +151,7 @@ def _dataset(
     dataset.context.execution_options.resource_limits = ray.data.ExecutionResources.for_limits(
         object_store_memory=most * READ_AHEAD_BYTES
     )
+    dataset.context.set_config(pressure.ENABLED_BACKPRESSURE_POLICIES_CONFIG_KEY, _POLICIES)
     dataset.context.max_consecutive_actor_init_deaths = ACTOR_STARTS
     dataset.context.enable_progress_bars = False
     for name in _CHATTY:

@@ -24,7 +24,7 @@ from raymode.sweep.results import TUNE, Results, ended_row, is_complete, results
 from raymode.sweep.space import SweepCell, cells, place_needs
 from raymode.sweep.trial import run_cell, told
 from raymode.tables import light_tables
-from raymode.watch import watching
+from raymode.watch import join, shared_watch, watching
 
 # A trial's process that has workers only waits for them. It reserves memory and no CPU at all: the smallest
 # share of one, and the last worker would wait for ever on a machine whose CPUs the trials fill.
@@ -165,6 +165,7 @@ def _reserved(where: dict[str, str]) -> Callable[[dict[str, Any]], tune.Placemen
 
 def _trial(space: dict[str, Any], tables: Mapping[str, pa.Table]) -> dict[str, Any]:
     show_progress()
+    join(shared_watch())
     cell: SweepCell = space["cell"]
     row = ended_row(cell) if cell.config.sweep.scheduler else {}
     if not row:

@@ -163,6 +163,14 @@ def hang_actor(job: Job) -> str:
     return ITSELF
 
 
+def hang_worker(job: Job) -> str:
+    """SIGSTOP for good what is beside the actors."""
+    _, victim = job.pick(job.stage.others)
+    pause([victim])
+    job.undo.append(lambda: _end(victim))
+    return ITSELF
+
+
 def stall_actor(job: Job) -> str:
     """SIGSTOP an actor for 30 seconds."""
     _, victim = job.pick(job.actors())

@@ -24,10 +24,16 @@ FAULTS = (
 def broken(cluster: Nodes, whole: Path, tmp_path: Path, table: Table) -> Callable[..., None]:
     """Begin a stage where the one before it has ended, do something to it, and compare what it decides."""
 
-    def broken(name: str, fault: Fault, at_s: tuple[float, float] | None = None) -> None:
+    def broken(
+        name: str,
+        fault: Fault,
+        *more: str,
+        title: str = "",
+        at_s: tuple[float, float] | None = None,
+    ) -> None:
         run_dir = str(tmp_path / "run")
         begin_at(name, whole, run_dir)
-        disturbed(cluster, name, fault, run_dir, SEED, table, whole, at_s=at_s)
+        disturbed(cluster, name, fault, run_dir, SEED, table, whole, more, title, at_s=at_s)
 
     return broken
 
@@ -36,6 +42,17 @@ def broken(cluster: Nodes, whole: Path, tmp_path: Path, table: Table) -> Callabl
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_stage_goes_on(broken: Callable[..., None], name: str, fault: Fault) -> None:
     broken(name, fault)
+
+
+def test_the_only_engine_hangs(broken: Callable[..., None]) -> None:
+    broken("sample", disturb.hang_actor, "sample.engines=1", title="hang the only engine")
+
+
+def test_a_trial_of_a_sweep_hangs(
+    cluster: Nodes, whole_sweep: Path, tmp_path: Path, table: Table
+) -> None:
+    run_dir = str(tmp_path / "run")
+    disturbed(cluster, "sweep", disturb.hang_worker, run_dir, SEED, table, whole_sweep)
 
 
 @pytest.mark.parametrize("name", ["verify", "train", "sample"])

@@ -1,10 +1,13 @@
 """What a job that fails leaves, and events.jsonl: real jobs that fail for real reasons."""
 
 import json
+import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -128,6 +131,58 @@ def test_no_workers_line_comes_after_the_last_word(tmp_path):
     *said, error = done.stderr.splitlines()
     assert error == "error: the last word"
     assert any("the same line" in line and "repeated" in line for line in said)
+
+
+HEADLESS = """
+import os, signal, ray
+from raymode.errors import DataError
+from raymode.job import main
+
+def work(config):
+    (head,) = ray._private.worker._global_node.all_processes["gcs_server"]
+    print(head.process.pid, flush=True)
+    os.kill(head.process.pid, signal.SIGSTOP)
+    raise DataError("the last word")
+
+main("Lose the head.", work)
+"""
+
+
+@pytest.mark.slow
+def test_a_head_that_does_not_answer_keeps_no_error_back(tmp_path):
+    command = [sys.executable, "-c", HEADLESS, f"run_dir={tmp_path}", "ray.cpus=1"]
+    job = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    head = int(job.stdout.readline())
+    began = time.monotonic()
+    try:
+        assert job.stderr.readline() == "error: the last word\n"
+        assert time.monotonic() - began < 30
+    finally:
+        os.kill(head, signal.SIGCONT)
+    assert job.wait(60) == 2
+
+
+INTERRUPTED = """
+import os, signal, threading
+from raymode.errors import DataError
+from raymode.job import main
+
+def work(config):
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()  # as Ray is being left
+    raise DataError("the last word")
+
+main("Fail.", work)
+"""
+
+
+def test_ctrl_c_after_an_error_keeps_it_not_back(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, f"run_dir={tmp_path}", "ray.cpus=1"],
+        cwd=ROOT, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (2, "error: the last word\n")
 
 
 @pytest.mark.slow

@@ -42,7 +42,7 @@ ALLOWED = {
     "tables": {"rundir"},
     "stages": {"cluster", "rundir", "tables", "sets", "train", "sample", "measure", "report", "sweep"},
     "rundir": set(), "job": {"cluster", "rundir", "lock", "postmortem"}, "postmortem": {"report"},
-    "cluster": {"ray_metrics"}, "ray_metrics": set(), "actors": {"cluster", "signs"}, "signs": {"cluster"},
+    "cluster": {"ray_metrics", "signs"}, "ray_metrics": set(), "actors": {"cluster", "signs"}, "signs": set(),
     "lock": {"lease"}, "lease": set(),
     "watch": {"actors", "sandbox", "signs"}, "spot": set(),
     **{name: set() for name in BASE},

@@ -8,7 +8,7 @@ import pytest
 from raymode.errors import DataError
 from raymode.sandbox import Question, Sandbox, Status, Verdict, runner
 from raymode.schema import table_of
-from raymode.sets import journal
+from raymode.sets import journal, parts
 from raymode.sets.implicit import implicit_k
 from raymode.sets.parts import TABLES, file_name, is_whole, summarize, write_part
 from raymode.sets.records import prepare
@@ -265,6 +265,16 @@ def test_content_depends_on_what_is_kept_and_not_on_what_was_measured(
     assert first[:2] == second[:2]
     assert first[2] != second[2]
     assert first[0] != third[0]
+
+
+def test_too_many_prompts_are_not_compared(
+    sandbox: Sandbox, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(str(tmp_path))
+    write(store, 0, judge(prepare(problem(), [solution(RIGHT)], "here"), sandbox))
+    assert summarize(store, 1, implicit_k)["implicit_k"] == 1
+    monkeypatch.setattr(parts, "MOST_COMPARED", 0)
+    assert summarize(store, 1, implicit_k)["implicit_k"] is None
 
 
 def test_a_repeated_problem_id_is_named(sandbox: Sandbox, tmp_path: Any) -> None:
