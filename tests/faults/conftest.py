@@ -56,7 +56,9 @@ def run(nodes: Nodes, command: list[str], log: Path) -> None:
 @pytest.fixture(scope="session")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the undisturbed runs are."""
-    return Path(os.environ.get("RAYMODE_FAULTS_WHOLE") or tmp_path_factory.mktemp("whole"))
+    kept = Path(os.environ.get("RAYMODE_FAULTS_WHOLE") or tmp_path_factory.mktemp("whole"))
+    kept.mkdir(parents=True, exist_ok=True)
+    return kept
 
 
 @pytest.fixture(scope="session")
