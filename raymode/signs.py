@@ -15,8 +15,8 @@ from typing import Any
 
 import ray
 import ray._private.state
+import ray._private.worker
 import ray.exceptions
-from ray.experimental import internal_kv
 
 BEAT_S = 10.0  # between two signs of an actor, and between two looks
 # Without a sign: the process hangs. No single call holds the interpreter so long, not even loading torch.
@@ -103,7 +103,8 @@ def forget_all() -> None:
 
 
 def _store() -> Any:
-    return internal_kv.internal_kv_get_gcs_client()
+    """Return the client of Ray's key-value store that lives as long as this process's connection."""
+    return ray._private.worker.global_worker.gcs_client
 
 
 def _key(job: str, actor: str) -> bytes:
