@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from raymode.rundir import first_difference, inputs
 from raymode.sandbox.verdict import UNSAFE
 from raymode.sets import journal
 from raymode.sets.parts import is_whole, not_judged, summarize, write_part
-from raymode.sets.stream import End, compared_elsewhere, judge_all
+from raymode.sets.stream import End, elsewhere, judge_all
 from raymode.sets.text_clusters import load_encoder
 from raymode.sets.verify import NOT_JUDGED, pinned
 from raymode.sources import Partition, Source, make_source
@@ -44,7 +45,7 @@ def build_sets(config: Config, source: Source | None = None) -> dict[str, Any]:
         if config.references.embedding:  # what is missing is said before any actor starts
             load_encoder(config.references.embedding)
         _build_parts(config, store, partitions)
-        summary = summarize(store, len(partitions), compared_elsewhere(config))
+        summary = summarize(store, len(partitions), functools.partial(elsewhere, config))
         if f"solutions: {NOT_JUDGED}" in summary["rejected"]:
             name_unjudged("sets", "rejected", not_judged(store))
         if not summary["accepted"]:

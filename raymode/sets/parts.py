@@ -17,13 +17,14 @@ import pyarrow as pa
 from raymode.errors import DataError
 from raymode.schema import SCHEMAS
 from raymode.sets import journal
-from raymode.sets.effective import group_k_eff
+from raymode.sets.effective import group_k_eff, implicit_responses
 from raymode.sets.journal import TABLES
 from raymode.sets.select import is_accepted
 from raymode.sets.verify import NOT_JUDGED
 from raymode.store import RowDigest, Store
 
 Rows = Sequence[Mapping[str, Any]]
+Compare = Callable[[Store, int], float | None]
 
 MEASURED = "executions"
 """The one table whose values differ from run to run."""
@@ -31,6 +32,8 @@ READERS = 8
 """Journal files read at a time: an object store takes long to begin an answer, and the driver waits for all of them."""
 MOST_COMPARED = 50_000
 """Problems whose prompts are looked through for near-duplicates."""
+COMPARED_HERE = 1_000
+"""Problems whose prompts are a few MiB: comparing them is done before another process could begin."""
 RIGHT, WRONG = "claimed_right", "known_wrong"
 
 
@@ -79,11 +82,11 @@ def _problems(store: Store, number: int, size: int) -> Generator[dict[str, pa.Ta
 
 
 def summarize(
-    store: Store, parts: int, implicit_k: Callable[[Store, int], float | None]
+    store: Store, parts: int, elsewhere: Callable[[Compare], Compare] = lambda compare: compare
 ) -> dict[str, Any]:
     """Return the counts over all parts; DataError if a problem id stands in two of them.
 
-    implicit_k: as in `raymode.sets.implicit`. It alone holds the text of every prompt, so it may be done elsewhere.
+    elsewhere: returns its argument as another process does it; that alone holds the text of every prompt.
     """
     totals: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
@@ -114,7 +117,7 @@ def summarize(
         "accepted_per_problem": _ratio(totals["accepted"], with_solutions),
         "clusters_per_problem": _ratio(totals["clusters"], with_solutions),
         "k_eff": _ratio(k_eff, with_solutions),
-        "implicit_k": implicit_k(store, parts) if totals["problems"] <= MOST_COMPARED else None,
+        "implicit_k": _compared(store, parts, totals["problems"], elsewhere),
         "verdicts": {
             claim: dict(sorted(counts.items())) for claim, counts in sorted(verdicts.items())
         },
@@ -203,6 +206,35 @@ def _check_unique(names: Counter[str]) -> None:
             f"problems: id {repeated[0]!r} stands more than once ({len(repeated)} such ids);"
             " give every problem of the source an id of its own"
         )
+
+
+def _compared(
+    store: Store, parts: int, problems: int, elsewhere: Callable[[Compare], Compare]
+) -> float | None:
+    if problems > MOST_COMPARED:
+        return None
+    compare = elsewhere(implicit_k) if problems > COMPARED_HERE else implicit_k
+    return compare(store, parts)
+
+
+def implicit_k(store: Store, parts: int) -> float | None:
+    """Return the responses per prompt of so many parts once near-duplicate prompts are one; None if there are none.
+
+    Holds the text of every prompt and the key of every response: memory that grows with the tables.
+    """
+    responses: dict[str, set[str]] = defaultdict(set)
+    for number in range(parts):
+        prompts = {
+            row["problem_id"]: row["prompt"]
+            for row in store.rows(file_name("problems", number), ["problem_id", "prompt"])
+        }
+        columns = ["problem_id", "solution_id", "verdict", "claimed"]
+        for row in store.rows(file_name("solutions", number), columns):
+            if is_accepted(row):
+                key = row["solution_id"].rpartition("/")[2]
+                responses[prompts[row["problem_id"]]].add(key)
+    found = implicit_responses({prompt: sorted(keys) for prompt, keys in responses.items()})
+    return found.implicit_k if responses else None
 
 
 def _ratio(part: float, whole: int) -> float | None:

@@ -28,7 +28,6 @@ from raymode.cluster import capacity, may_grow, require, selector
 from raymode.config import Config
 from raymode.errors import StorageError, brief
 from raymode.sets import journal
-from raymode.sets.implicit import implicit_k
 from raymode.sets.records import prepare
 from raymode.sets.verify import Judged, judge, open_sandbox
 from raymode.sources import Partition
@@ -125,11 +124,11 @@ def judge_all(
             raise own_error(error) or error from error
 
 
-def compared_elsewhere(config: Config) -> Callable[[Store, int], float | None]:
-    """Return `implicit_k` as a task does it where problems are judged: the driver's memory stays as it is."""
+def elsewhere(config: Config, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `function` as a task does it where problems are judged: the driver's memory stays as it is."""
     where = selector(config.ray, "verify")
-    require(1, 0, "comparing prompts", where)
-    return in_a_task(implicit_k, num_cpus=1, label_selector=where)
+    require(1, 0, "a task beside the driver", where)
+    return in_a_task(function, num_cpus=1, label_selector=where)
 
 
 def _told(row: Mapping[str, Any]) -> Iterator[Done | End]:

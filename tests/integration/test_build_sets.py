@@ -22,6 +22,7 @@ from raymode.config import (
     to_yaml,
 )
 from raymode.errors import ConfigError, DataError
+from raymode.sets import parts
 from raymode.sets.parts import MEASURED, TABLES
 from raymode.sources import Partition
 from raymode.sources.source import Rows
@@ -108,9 +109,16 @@ MIXED = ListSource(
 )
 
 
-def test_bytes_do_not_depend_on_the_number_of_actors(tmp_path: Path) -> None:
-    summaries = [build(config(tmp_path / str(actors), actors), MIXED) for actors in (1, 2)]
+def test_bytes_do_not_depend_on_the_number_of_actors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does the summary on where prompts are compared."""
+    summaries = []
+    for actors, compared_here in ((1, 0), (2, parts.COMPARED_HERE)):
+        monkeypatch.setattr(parts, "COMPARED_HERE", compared_here)
+        summaries.append(build(config(tmp_path / str(actors), actors), MIXED))
     assert summaries[0] == summaries[1]
+    assert summaries[0]["implicit_k"] == 3.0  # all problems have one prompt, two solutions are equal
     assert files(tmp_path / "1") == files(tmp_path / "2")
     assert summaries[0]["problems"] == 4
     assert summaries[0]["accepted"] == 4

@@ -9,7 +9,6 @@ from raymode.errors import DataError
 from raymode.sandbox import Question, Sandbox, Status, Verdict, runner
 from raymode.schema import table_of
 from raymode.sets import journal, parts
-from raymode.sets.implicit import implicit_k
 from raymode.sets.parts import TABLES, file_name, is_whole, summarize, write_part
 from raymode.sets.records import prepare
 from raymode.sets.verify import Judged, judge, may_vary
@@ -226,7 +225,7 @@ def test_parts_and_their_summary(sandbox: Sandbox, tmp_path: Any) -> None:
     write(store, 0, first, bad)
     write(store, 1, second)
     assert is_whole(store, 0)
-    summary = summarize(store, 2, implicit_k)
+    summary = summarize(store, 2)
     expected = {
         "problems": 2, "programs": 8, "copies": 1, "solutions": 5, "accepted": 2, "problems_with_accepted": 1,
         "accepted_per_problem": 2.0, "clusters_per_problem": 2.0, "known_wrong": 3, "false_positives": 1,
@@ -255,7 +254,7 @@ def test_content_depends_on_what_is_kept_and_not_on_what_was_measured(
         store = Store(str(tmp_path / name))
         write(store, 0, judged)
         files = (store.read_bytes(file_name(table, 0)) for table in ("solutions", "executions"))
-        return summarize(store, 1, implicit_k)["content"], *files
+        return summarize(store, 1)["content"], *files
 
     one = judge(prepare(problem(), [solution(RIGHT), solution(SORTED)], "here"), sandbox)
     again = judge(prepare(problem(), [solution(RIGHT), solution(SORTED)], "here"), sandbox)
@@ -267,14 +266,22 @@ def test_content_depends_on_what_is_kept_and_not_on_what_was_measured(
     assert first[0] != third[0]
 
 
-def test_too_many_prompts_are_not_compared(
+def test_many_prompts_are_compared_elsewhere_and_too_many_not_at_all(
     sandbox: Sandbox, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = Store(str(tmp_path))
     write(store, 0, judge(prepare(problem(), [solution(RIGHT)], "here"), sandbox))
-    assert summarize(store, 1, implicit_k)["implicit_k"] == 1
+    elsewhere: list[Any] = []
+
+    def noted(compare: parts.Compare) -> parts.Compare:
+        elsewhere.append(compare)
+        return compare
+
+    assert summarize(store, 1, noted)["implicit_k"] == 1 and not elsewhere
+    monkeypatch.setattr(parts, "COMPARED_HERE", 0)
+    assert summarize(store, 1, noted)["implicit_k"] == 1 and elsewhere
     monkeypatch.setattr(parts, "MOST_COMPARED", 0)
-    assert summarize(store, 1, implicit_k)["implicit_k"] is None
+    assert summarize(store, 1, noted)["implicit_k"] is None
 
 
 def test_a_repeated_problem_id_is_named(sandbox: Sandbox, tmp_path: Any) -> None:
@@ -283,7 +290,7 @@ def test_a_repeated_problem_id_is_named(sandbox: Sandbox, tmp_path: Any) -> None
     write(store, 0, judged)
     write(store, 1, judged)
     with pytest.raises(DataError, match=r"'double' stands more than once"):
-        summarize(store, 2, implicit_k)
+        summarize(store, 2)
 
 
 CLOCK = "import time\nprint(int(input()) * 2 if time.time_ns() // 1000 % 2 else 'odd')"
