@@ -49,10 +49,10 @@ def main(
 
 def _post_mortem(begun: Config | None, error: Exception | None, failed: bool = True) -> list[str]:
     """Leave a post-mortem and return what says where, or delete an earlier one; what keeps it from that fails nothing."""
-    from raymode import postmortem
-
     if not begun:
         return []
+    from raymode import postmortem
+
     try:
         if not failed:
             postmortem.clear(begun)

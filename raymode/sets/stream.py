@@ -63,9 +63,8 @@ class _LittleAhead(pressure.DownstreamCapacityBackpressurePolicy):  # type: igno
 
 
 _POLICIES = [
-    pressure.ConcurrencyCapBackpressurePolicy,
-    pressure.resource_budget_backpressure_policy.ResourceBudgetBackpressurePolicy,
-    _LittleAhead,
+    _LittleAhead if policy is pressure.DownstreamCapacityBackpressurePolicy else policy
+    for policy in pressure.ENABLED_BACKPRESSURE_POLICIES
 ]
 
 

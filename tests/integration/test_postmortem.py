@@ -20,6 +20,16 @@ def arguments(directory, sets, *more):
     return [*SMALL, f"run_dir={directory}", f"sets.path={sets}", "train.steps=4", *more]
 
 
+def in_code(code, run_dir, cpus=1):
+    """Return the command of a job that is written out here."""
+    return [sys.executable, "-c", code, f"run_dir={run_dir}", f"ray.cpus={cpus}"]
+
+
+def run_code(code, run_dir, cpus=1):
+    command = in_code(code, run_dir, cpus)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+
+
 def events(directory):
     return [json.loads(line) for line in (directory / "events.jsonl").read_text().splitlines()]
 
@@ -93,10 +103,7 @@ def test_storage_that_refuses_the_post_mortem_hides_nothing(sets, tmp_path):
 def test_an_error_that_nobody_foresaw_keeps_its_traceback_and_exit_code(tmp_path):
     (tmp_path / "config.yaml").write_text("")
     code = "from raymode.job import main; main('Divide.', lambda config: 1 // 0)"
-    done = subprocess.run(
-        [sys.executable, "-c", code, f"run_dir={tmp_path}", "ray.cpus=1"],
-        cwd=ROOT, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+    done = run_code(code, tmp_path)
     assert done.returncode == 1
     *_, error, told = done.stderr.splitlines()
     assert error == "ZeroDivisionError: integer division or modulo by zero"
@@ -124,10 +131,7 @@ main("Repeat.", work)
 
 
 def test_no_workers_line_comes_after_the_last_word(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", REPEATING, f"run_dir={tmp_path}", "ray.cpus=2"],
-        cwd=ROOT, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+    done = run_code(REPEATING, tmp_path, cpus=2)
     assert done.returncode == 2
     *said, error = done.stderr.splitlines()
     assert error == "error: the last word"
@@ -151,10 +155,10 @@ main("Lose the head.", work)
 
 @pytest.mark.slow
 def test_an_error_is_not_lost_to_a_head_that_does_not_answer(tmp_path):
-    command = [sys.executable, "-c", HEADLESS, f"run_dir={tmp_path}", "ray.cpus=1"]
     job = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+        in_code(HEADLESS, tmp_path),
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
     head = int(job.stdout.readline())
     began = time.monotonic()
     try:
@@ -180,10 +184,7 @@ main("Fail.", work)
 
 @pytest.mark.slow
 def test_an_error_is_not_lost_to_ctrl_c(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", INTERRUPTED, f"run_dir={tmp_path}", "ray.cpus=1"],
-        cwd=ROOT, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+    done = run_code(INTERRUPTED, tmp_path)
     assert (done.returncode, done.stderr) == (2, "error: the last word\n")
 
 
